@@ -1,0 +1,166 @@
+//! What the numbers have to reach.
+
+use std::fmt;
+
+use crate::harness::{Group, Measured};
+
+/// A number that has to reach a bar: a ratio of two results of one run.
+///
+/// No bar is an absolute time: what stands on both sides of a ratio ran on the same machine, under
+/// the same load, in turns.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    pub(crate) name: &'static str,
+    pub(crate) metric: Metric,
+    pub(crate) of: Cell,
+    pub(crate) over: Cell,
+    pub(crate) bound: Bound,
+}
+
+/// The results of a subject at a question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) question: &'static str,
+    pub(crate) subject: &'static str,
+}
+
+/// Which number of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    P50,
+    Rate,
+}
+
+/// On which side of the bar a value has to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// What became of a bar.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) name: String,
+    /// `None` when one of its sides was not measured.
+    pub(crate) value: Option<f64>,
+    pub(crate) bound: Bound,
+}
+
+impl Bar {
+    pub(crate) fn judge(&self, backend: &str, groups: &[Group]) -> Verdict {
+        let side = |cell: Cell| {
+            let mut measured = groups
+                .iter()
+                .filter(|group| group.backend == backend && group.question == cell.question)
+                .flat_map(|group| &group.results);
+            self.metric.of(measured.find(|measured| measured.subject == cell.subject)?)
+        };
+        let value = side(self.of).zip(side(self.over)).map(|(of, over)| of / over);
+        Verdict { name: format!("{backend} {}", self.name), value, bound: self.bound }
+    }
+}
+
+impl Metric {
+    pub(crate) fn of(self, measured: &Measured) -> Option<f64> {
+        match self {
+            Self::P50 => Some(measured.p50_us),
+            Self::Rate => measured.rate,
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::Rate => "rate",
+        }
+    }
+}
+
+impl Bound {
+    fn admits(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => value >= bound,
+            Self::AtMost(bound) => value <= bound,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(bound) => write!(f, ">= {bound}"),
+            Self::AtMost(bound) => write!(f, "<= {bound}"),
+        }
+    }
+}
+
+impl Verdict {
+    /// A bar that could not be measured is missed.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.value.is_some_and(|value| self.bound.admits(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups() -> [Group; 1] {
+        let measured = |subject, p50_us, rate| Measured {
+            subject,
+            p50_us,
+            p99_us: 2.0 * p50_us,
+            rate,
+            spread: 1.0,
+        };
+        let results = vec![measured("ours", 2.0, Some(30.0)), measured("peer", 8.0, Some(20.0))];
+        [Group {
+            backend: "local",
+            question: "free",
+            headline: Metric::Rate,
+            floor: "peer",
+            results,
+            others: None,
+            is_disturbed: false,
+        }]
+    }
+
+    fn bar(metric: Metric, over: &'static str, bound: Bound) -> Bar {
+        let cell = |subject| Cell { question: "free", subject };
+        Bar { name: "free: ours / other", metric, of: cell("ours"), over: cell(over), bound }
+    }
+
+    #[test]
+    fn bars_are_ratios_and_the_bar_itself_is_enough() {
+        let verdict = |metric, bound: Bound| bar(metric, "peer", bound).judge("local", &groups());
+        let rate = verdict(Metric::Rate, Bound::AtLeast(1.5));
+        assert_eq!((rate.value, rate.is_ok()), (Some(1.5), true));
+        assert_eq!(rate.name, "local free: ours / other");
+        assert!(!verdict(Metric::Rate, Bound::AtLeast(1.51)).is_ok());
+
+        let p50 = verdict(Metric::P50, Bound::AtMost(0.25));
+        assert_eq!((p50.value, p50.is_ok()), (Some(0.25), true));
+        assert!(!verdict(Metric::P50, Bound::AtMost(0.24)).is_ok());
+    }
+
+    #[test]
+    fn what_was_not_measured_is_missed() {
+        for (backend, over) in [("local", "nobody"), ("redis", "peer")] {
+            let verdict = bar(Metric::Rate, over, Bound::AtLeast(0.0)).judge(backend, &groups());
+            assert_eq!((verdict.value, verdict.is_ok()), (None, false));
+        }
+        let mut unrated = groups();
+        unrated[0].results[0].rate = None;
+        assert!(!bar(Metric::Rate, "peer", Bound::AtMost(9.0)).judge("local", &unrated).is_ok());
+    }
+
+    #[test]
+    fn no_number_reaches_no_bar() {
+        for bound in [Bound::AtLeast(1.0), Bound::AtMost(1.0)] {
+            assert!(!bound.admits(f64::NAN));
+        }
+        assert_eq!(Bound::AtLeast(1.5).to_string(), ">= 1.5");
+        assert_eq!(Bound::AtMost(3.0).to_string(), "<= 3");
+    }
+}

@@ -1,0 +1,135 @@
+//! Compares the backends with their floors and with the lock crates people would pick instead.
+//! The README says how, and what the numbers cannot say.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::harness::{Backend, Plan};
+use crate::machine::Machine;
+use crate::progress::Progress;
+use crate::report::Report;
+
+mod bars;
+mod harness;
+mod machine;
+mod progress;
+mod report;
+mod subjects;
+mod workload;
+
+/// Compares the backends with their floors and with the lock crates people would pick instead.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Cli {
+    /// The backends to measure; all of them when none is named.
+    #[arg(value_name = "BACKEND", value_parser = subjects::names())]
+    backends: Vec<String>,
+
+    /// Fewer and shorter rounds: shows that everything runs, and numbers of a sort.
+    #[arg(long)]
+    quick: bool,
+
+    /// Fail when a bar is missed.
+    #[arg(long)]
+    check: bool,
+
+    /// Only the results whose `question: subject` contains this; for a profiler.
+    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "check")]
+    only: String,
+
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE", default_value_os_t = default_output())]
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let runtime = runtime()?;
+    let mut backends = backends(&cli.backends, &runtime)?;
+    backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
+    let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
+
+    let mut report = Report {
+        groups: Vec::new(),
+        verdicts: Vec::new(),
+        machine: Machine::read(),
+        date: SystemTime::now(),
+        quick: cli.quick,
+    };
+    let progress = Progress::new(backends.iter().map(|backend| backend.steps(plan)).sum())?;
+    for backend in &backends {
+        let groups = harness::run(&runtime, backend, plan, &progress)?;
+        report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
+        report.groups.extend(groups);
+    }
+    progress.finish();
+    if !cli.only.is_empty() {
+        report.verdicts.retain(|verdict| verdict.value.is_some());
+    }
+
+    report.write(&cli.output)?;
+    print!("{report}");
+    println!("report: {}", cli.output.display());
+
+    let missed = report.missed();
+    if cli.check && !missed.is_empty() {
+        bail!("{} missed: {}", count(missed.len(), "bar"), missed.join("; "));
+    }
+    Ok(())
+}
+
+/// As many workers as cores, as an application would have.
+fn runtime() -> Result<Runtime> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(workers).enable_all().build().context("no runtime")
+}
+
+fn backends(wanted: &[String], runtime: &Runtime) -> Result<Vec<Backend>> {
+    subjects::BACKENDS
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name))
+        .map(|(name, backend)| backend(runtime).with_context(|| format!("backend `{name}`")))
+        .collect()
+}
+
+fn default_output() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.parent().unwrap_or(root).join("target/bench/report.json")
+}
+
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_sound() {
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["bench", "--quick", "local", "--check"]);
+        assert!(cli.quick && cli.check && cli.backends == ["local"]);
+        assert!(Cli::try_parse_from(["bench", "nosuch"]).is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! The report: JSON for programs, a table for people.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::bars::Verdict;
+use crate::harness::{CALM, Group, Measured, QUIET};
+use crate::machine::Machine;
+
+/// All that a run has found.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) groups: Vec<Group>,
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) machine: Machine,
+    pub(crate) date: SystemTime,
+    pub(crate) quick: bool,
+}
+
+impl Report {
+    /// Writes the JSON report.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let json = format!("{:#}\n", self.to_json());
+        fs::write(path, json).with_context(|| path.display().to_string())
+    }
+
+    /// The missed bars, each with what it came to.
+    pub(crate) fn missed(&self) -> Vec<String> {
+        let missed = self.verdicts.iter().filter(|verdict| !verdict.is_ok());
+        missed
+            .map(|verdict| format!("{} is {}, bar {}", verdict.name, of(verdict), verdict.bound))
+            .collect()
+    }
+
+    fn to_json(&self) -> Value {
+        let results = self.groups.iter().flat_map(|group| {
+            group.results.iter().map(|measured| {
+                json!({
+                    "backend": group.backend,
+                    "question": group.question,
+                    "subject": measured.subject,
+                    "p50_us": measured.p50_us,
+                    "p99_us": measured.p99_us,
+                    "rate": measured.rate,
+                    "spread": measured.spread,
+                    "noisy": group.is_disturbed || measured.is_noisy(),
+                    "others": group.others,
+                })
+            })
+        });
+        let bars = self.verdicts.iter().map(|verdict| {
+            json!({
+                "name": verdict.name,
+                "value": verdict.value,
+                "bar": verdict.bound.to_string(),
+                "ok": verdict.is_ok(),
+            })
+        });
+        json!({
+            "results": results.collect::<Vec<_>>(),
+            "bars": bars.collect::<Vec<_>>(),
+            "machine": {
+                "cores": self.machine.cores,
+                "cpu": self.machine.cpu,
+                "kernel": self.machine.kernel,
+            },
+            "date": humantime::format_rfc3339_seconds(self.date).to_string(),
+            "quick": self.quick,
+        })
+    }
+
+    fn is_noisy(&self) -> bool {
+        let is_noisy =
+            |group: &Group| group.is_disturbed || group.results.iter().any(Measured::is_noisy);
+        self.groups.iter().any(is_noisy)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for group in &self.groups {
+            write!(f, "{}: {}", group.backend, group.question)?;
+            if let Some(others) = group.others {
+                let mark = if group.is_disturbed { " !" } else { "" };
+                write!(f, "; other processes used {:.0} % of the machine{mark}", others * 100.0)?;
+            }
+            writeln!(f, "\n{}", table(&group_rows(group)))?;
+        }
+        if !self.verdicts.is_empty() {
+            let rows = self.verdicts.iter().map(|verdict| {
+                let outcome = if verdict.is_ok() { "ok" } else { "MISSED" };
+                vec![verdict.name.clone(), of(verdict), verdict.bound.to_string(), outcome.into()]
+            });
+            let header = ["bar", "value", "bound", ""].map(str::to_owned).to_vec();
+            writeln!(f, "{}", table(&[header].into_iter().chain(rows).collect::<Vec<_>>()))?;
+        }
+        if self.is_noisy() {
+            writeln!(
+                f,
+                "!  the rounds differ by more than {CALM}, or others used more than {:.0} % of the \
+                 machine:\n   measure again on a calmer one",
+                QUIET * 100.0
+            )?;
+        }
+        if self.quick {
+            writeln!(f, "a quick run: it shows that everything runs, its numbers say little")?;
+        }
+        writeln!(f, "{}, {}", self.machine, humantime::format_rfc3339_seconds(self.date))
+    }
+}
+
+fn group_rows(group: &Group) -> Vec<Vec<String>> {
+    let floor = group.results.iter().find(|measured| measured.subject == group.floor);
+    let floor = floor.and_then(|floor| group.headline.of(floor));
+    let to_floor = format!("{} / floor", group.headline.as_str());
+    let header = ["subject", "p50", "p99", "rate", &to_floor, "spread", ""].map(str::to_owned);
+
+    let rows = group.results.iter().map(|measured| {
+        let ratio = group.headline.of(measured).zip(floor).map(|(value, floor)| value / floor);
+        vec![
+            measured.subject.to_owned(),
+            time(measured.p50_us),
+            time(measured.p99_us),
+            measured.rate.map_or_else(|| "-".to_owned(), rate),
+            ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
+            format!("{:.2}", measured.spread),
+            if measured.is_noisy() { "!" } else { "" }.to_owned(),
+        ]
+    });
+    [header.to_vec()].into_iter().chain(rows).collect()
+}
+
+/// Two blanks in, the first column to the left, the others to the right.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            line += &match column {
+                0 => format!("  {cell:width$}"),
+                _ => format!("  {cell:>width$}"),
+            };
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn of(verdict: &Verdict) -> String {
+    verdict.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"))
+}
+
+fn time(us: f64) -> String {
+    if us < 10.0 {
+        format!("{:.0} ns", us * 1_000.0)
+    } else if us < 10_000.0 {
+        format!("{us:.1} µs")
+    } else {
+        format!("{:.1} ms", us / 1_000.0)
+    }
+}
+
+fn rate(rate: f64) -> String {
+    if rate >= 1e6 {
+        format!("{:.2} M/s", rate / 1e6)
+    } else if rate >= 1e4 {
+        format!("{:.1} k/s", rate / 1e3)
+    } else {
+        format!("{rate:.0} /s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bars::{Bound, Metric};
+
+    fn report() -> Report {
+        let measured = |subject, p50_us, rate, spread| Measured {
+            subject,
+            p50_us,
+            p99_us: 1_000.0 * p50_us,
+            rate,
+            spread,
+        };
+        let verdict = |value| Verdict {
+            name: "local free: ours / peer".to_owned(),
+            value,
+            bound: Bound::AtLeast(1.5),
+        };
+        Report {
+            groups: vec![Group {
+                backend: "local",
+                question: "free",
+                headline: Metric::Rate,
+                floor: "floor",
+                results: vec![
+                    measured("ours", 0.1, Some(7_500_000.0), 1.1),
+                    measured("floor", 0.025, Some(30_000_000.0), 1.31),
+                ],
+                others: Some(0.04),
+                is_disturbed: false,
+            }],
+            verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
+            machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
+            date: SystemTime::UNIX_EPOCH,
+            quick: false,
+        }
+    }
+
+    #[test]
+    fn table_reads() {
+        let expected = "\
+local: free; other processes used 4 % of the machine
+  subject     p50       p99        rate  rate / floor  spread
+  ours     100 ns  100.0 µs   7.50 M/s          0.25    1.10
+  floor     25 ns   25.0 µs  30.00 M/s          1.00    1.31  !
+
+  bar                             value   bound
+  local free: ours / peer          2.00  >= 1.5      ok
+  local free: ours / peer          1.20  >= 1.5  MISSED
+  local free: ours / peer  not measured  >= 1.5  MISSED
+
+!  the rounds differ by more than 1.3, or others used more than 10 % of the machine:
+   measure again on a calmer one
+2 cores, a cpu, kernel 6.1, 1970-01-01T00:00:00Z
+";
+        assert_eq!(report().to_string(), expected);
+    }
+
+    #[test]
+    fn json_has_every_number() {
+        let json = report().to_json();
+        assert_eq!(json["results"][0]["p50_us"], 0.1);
+        assert_eq!(json["results"][1]["noisy"], true);
+        assert_eq!(
+            json["bars"][1],
+            json!({
+                "name": "local free: ours / peer", "value": 1.2, "bar": ">= 1.5", "ok": false,
+            })
+        );
+        assert_eq!(json["bars"][2]["value"], Value::Null);
+        assert_eq!(json["date"], "1970-01-01T00:00:00Z");
+        assert_eq!((&json["machine"]["cores"], &json["quick"]), (&json!(2), &json!(false)));
+    }
+
+    #[test]
+    fn missed_bars_are_named() {
+        let missed = report().missed();
+        assert_eq!(missed.len(), 2);
+        assert_eq!(missed[0], "local free: ours / peer is 1.20, bar >= 1.5");
+    }
+
+    #[test]
+    fn units_fit_the_size() {
+        assert_eq!([0.0954, 12.34, 65_000.0].map(time), ["95 ns", "12.3 µs", "65.0 ms"]);
+        assert_eq!([79.4, 52_000.0, 2_400_000.0].map(rate), ["79 /s", "52.0 k/s", "2.40 M/s"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The in-process store, the crate people would pick instead, and a bare mutex.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use lock_local::{LocalLease, LocalLock};
+use lockable::{LockPool, Lockable};
+use lockcore::{Lease, Lock, LockName, Mode, Request};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::bars::{Bar, Bound, Cell, Metric};
+use crate::harness::{Backend, Question};
+use crate::subjects::Subject;
+use crate::workload::{Inside, NAMES, Workload};
+
+pub(super) fn backend(_: &Runtime) -> Result<Backend> {
+    let names: Vec<String> = (0..NAMES).map(|name| format!("orders/{name:06}")).collect();
+    Ok(Backend {
+        name: "local",
+        subjects: vec![
+            Box::new(Arc::new(Inherent::new(&names)?)),
+            Box::new(Arc::new(Dyn::new(&names)?)),
+            Box::new(Arc::new(Peer::new(&names))),
+            Box::new(Arc::new(Floor::new(&names))),
+        ],
+        floor: FLOOR,
+        is_in_process: true,
+        questions: vec![
+            question("free lock", Workload::OwnNames { tasks: 1 }),
+            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
+            question(ONE_NAME, one_name(Inside::Nothing)),
+            question("8 contenders, held over a yield", one_name(Inside::Yield)),
+            Question {
+                name: "hand-off",
+                workload: Workload::HandOff { settle: Duration::ZERO },
+                batch: 1,
+            },
+        ],
+        bars: vec![
+            bar("own names: inherent / lockable", OWN_NAMES, INHERENT, 1.5),
+            bar("own names: dyn / lockable", OWN_NAMES, DYN, 1.0),
+            bar("8 contenders: inherent / lockable", ONE_NAME, INHERENT, 1.5),
+            bar("8 contenders: dyn / lockable", ONE_NAME, DYN, 1.0),
+        ],
+        only: String::new(),
+    })
+}
+
+/// The methods that allocate nothing while the lock is free.
+struct Inherent {
+    locks: LocalLock,
+    requests: Vec<Request>,
+}
+
+/// The contract that all backends share: a future and a lease in boxes.
+struct Dyn {
+    locks: Arc<dyn Lock>,
+    requests: Vec<Request>,
+}
+
+/// [`LockPool`] takes its key by value and keeps it. A shared string is the cheapest key with the
+/// text of a name that is known at run time only.
+struct Peer {
+    pool: LockPool<Arc<str>>,
+    names: Vec<Arc<str>>,
+}
+
+/// No names, no tokens, no ends: what a lock of one process costs at least.
+struct Floor(Vec<Padded>);
+
+// Two lines of 64 bytes: neighbours are fetched in pairs.
+#[repr(align(128))]
+#[derive(Default)]
+struct Padded(Mutex<()>);
+
+impl Inherent {
+    fn new(names: &[String]) -> Result<Self> {
+        Ok(Self { locks: LocalLock::new(), requests: requests(names)? })
+    }
+}
+
+impl Subject for Inherent {
+    type Held<'a> = LocalLease;
+
+    fn name(&self) -> &'static str {
+        INHERENT
+    }
+
+    async fn lock(&self, name: usize) -> Result<LocalLease> {
+        Ok(self.locks.acquire(&self.requests[name]).await?)
+    }
+
+    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
+        drop(held);
+        Ok(())
+    }
+}
+
+impl Dyn {
+    fn new(names: &[String]) -> Result<Self> {
+        Ok(Self { locks: Arc::new(LocalLock::new()), requests: requests(names)? })
+    }
+}
+
+impl Subject for Dyn {
+    type Held<'a> = Box<dyn Lease>;
+
+    fn name(&self) -> &'static str {
+        DYN
+    }
+
+    async fn lock(&self, name: usize) -> Result<Box<dyn Lease>> {
+        Ok(self.locks.lock(&self.requests[name]).await?)
+    }
+
+    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
+        drop(held);
+        Ok(())
+    }
+}
+
+impl Peer {
+    fn new(names: &[String]) -> Self {
+        let names = names.iter().map(|name| name.as_str().into()).collect();
+        Self { pool: LockPool::new(), names }
+    }
+}
+
+impl Subject for Peer {
+    type Held<'a> = <LockPool<Arc<str>> as Lockable<Arc<str>, ()>>::Guard<'a>;
+
+    fn name(&self) -> &'static str {
+        PEER
+    }
+
+    async fn lock(&self, name: usize) -> Result<Self::Held<'_>> {
+        Ok(self.pool.async_lock(self.names[name].clone()).await)
+    }
+
+    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
+        drop(held);
+        Ok(())
+    }
+}
+
+impl Floor {
+    fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|_| Padded::default()).collect())
+    }
+}
+
+impl Subject for Floor {
+    type Held<'a> = MutexGuard<'a, ()>;
+
+    fn name(&self) -> &'static str {
+        FLOOR
+    }
+
+    async fn lock(&self, name: usize) -> Result<Self::Held<'_>> {
+        Ok(self.0[name].0.lock().await)
+    }
+
+    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
+        drop(held);
+        Ok(())
+    }
+}
+
+fn requests(names: &[String]) -> Result<Vec<Request>> {
+    let request = |name| Ok(Request::new(LockName::new(name)?, Mode::Exclusive));
+    names.iter().map(request).collect()
+}
+
+fn question(name: &'static str, workload: Workload) -> Question {
+    Question { name, workload, batch: BATCH }
+}
+
+fn one_name(inside: Inside) -> Workload {
+    Workload::OneName { tasks: 8, inside }
+}
+
+fn bar(name: &'static str, question: &'static str, subject: &'static str, at_least: f64) -> Bar {
+    let cell = |subject| Cell { question, subject };
+    let (of, over) = (cell(subject), cell(PEER));
+    Bar { name, metric: Metric::Rate, of, over, bound: Bound::AtLeast(at_least) }
+}
+
+const OWN_NAMES: &str = "64 tasks on own names";
+const ONE_NAME: &str = "8 contenders on one name";
+
+const INHERENT: &str = "lock-local inherent";
+const DYN: &str = "lock-local dyn";
+const PEER: &str = "lockable";
+const FLOOR: &str = "tokio mutex";
+
+/// See [`Load::batch`](crate::workload::Load::batch).
+const BATCH: u32 = 64;

@@ -1,0 +1,371 @@
+//! The measured loops.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hdrhistogram::Histogram;
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::sleep;
+
+use crate::subjects::Subject;
+
+/// What the tasks of a question do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Workload {
+    /// So many tasks, each locks and unlocks a name of its own.
+    OwnNames { tasks: usize },
+    /// So many tasks lock and unlock one name.
+    OneName { tasks: usize, inside: Inside },
+    /// One task gives the lock back while another one waits for it. `settle` is how long it takes,
+    /// after the first poll, until the waiter surely stands in the queue.
+    HandOff { settle: Duration },
+}
+
+/// What a holder does while it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// Next to nothing.
+    Nothing,
+    /// Lets the other tasks of its worker run, so that they come and queue.
+    Yield,
+}
+
+/// How much a round does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) workload: Workload,
+    /// How many cycles are timed as one.
+    ///
+    /// Reading the clock twice costs about as much as locking and unlocking in one process. So
+    /// there the time of 64 cycles is taken and divided: the quantiles are those of means of 64
+    /// cycles, and a single slow one shows as a 64th of what it was. Against a server it is 1.
+    pub(crate) batch: u32,
+    /// How many batches each task does.
+    pub(crate) batches: u32,
+}
+
+/// What a round came to.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) cycles: u64,
+    pub(crate) took: Duration,
+    /// Nanoseconds of a batch.
+    latencies: Histogram<u64>,
+    batch: u32,
+}
+
+impl Workload {
+    /// Whether somebody waits for somebody else.
+    pub(crate) fn contends(self) -> bool {
+        !matches!(self, Self::OwnNames { .. })
+    }
+}
+
+impl Round {
+    /// Runs one round of `load` on the current runtime.
+    pub(crate) async fn run<S: Subject>(subject: &Arc<S>, load: Load) -> Result<Self> {
+        match load.workload {
+            Workload::OwnNames { tasks } => many(subject, load, tasks, true, Inside::Nothing).await,
+            Workload::OneName { tasks, inside } => many(subject, load, tasks, false, inside).await,
+            Workload::HandOff { settle } => hand_off(subject, load, settle).await,
+        }
+    }
+
+    fn new(cycles: u64, took: Duration, batch: u32, nanos: &[u64]) -> Result<Self> {
+        let mut latencies = Histogram::new(SIGNIFICANT_DIGITS)?;
+        for nanos in nanos {
+            latencies.record(*nanos)?;
+        }
+        Ok(Self { cycles, took, latencies, batch })
+    }
+
+    /// Microseconds of a cycle.
+    pub(crate) fn quantile_us(&self, quantile: f64) -> f64 {
+        let nanos = self.latencies.value_at_quantile(quantile);
+        nanos as f64 / f64::from(self.batch) / 1_000.0
+    }
+
+    /// Cycles a second, of all tasks together.
+    pub(crate) fn rate(&self) -> f64 {
+        self.cycles as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// `tasks` tasks that lock and unlock, each its own name or all the first one.
+async fn many<S: Subject>(
+    subject: &Arc<S>,
+    load: Load,
+    tasks: usize,
+    own_names: bool,
+    inside: Inside,
+) -> Result<Round> {
+    let counters: Vec<Arc<Counter>> = (0..tasks).map(|_| Arc::default()).collect();
+    let alone = tasks == 1;
+
+    let mut running = JoinSet::new();
+    let start = Instant::now();
+    for task in 0..tasks {
+        let name = if own_names { task } else { 0 };
+        let (subject, counter) = (subject.clone(), counters[name].clone());
+        running.spawn(cycles(subject, name, counter, load, alone, inside));
+    }
+    let mut nanos = Vec::new();
+    while let Some(task) = running.join_next().await {
+        nanos.extend(task??);
+    }
+    let took = start.elapsed();
+
+    let expected = tasks as u64 * u64::from(load.batches) * u64::from(load.batch);
+    let counted = counters.iter().map(|counter| counter.count()).sum::<u64>();
+    ensure!(
+        counted == expected,
+        "{} let two in at once: {counted} of {expected} increments are left",
+        subject.name()
+    );
+    Round::new(expected, took, load.batch, &nanos)
+}
+
+async fn cycles<S: Subject>(
+    subject: Arc<S>,
+    name: usize,
+    counter: Arc<Counter>,
+    load: Load,
+    alone: bool,
+    inside: Inside,
+) -> Result<Vec<u64>> {
+    let mut nanos = Vec::with_capacity(load.batches as usize);
+    for batch in 1..=load.batches {
+        let start = Instant::now();
+        for _ in 0..load.batch {
+            let held = subject.lock(name).await?;
+            counter.increment();
+            if inside == Inside::Yield {
+                yield_now().await;
+            }
+            subject.unlock(held).await?;
+        }
+        nanos.push(elapsed(start));
+        // Some subjects let other tasks run now and then, some never do while locks are free. With
+        // this the tasks take turns whatever the subject, and all names are in use. So seldom that
+        // it costs nothing that shows.
+        if load.batch > 1 && !alone && batch % BATCHES_PER_TURN == 0 {
+            yield_now().await;
+        }
+    }
+    Ok(nanos)
+}
+
+/// Two tasks that hand one lock to each other.
+async fn hand_off<S: Subject>(subject: &Arc<S>, load: Load, settle: Duration) -> Result<Round> {
+    let pair = Arc::new(Pair::new());
+    let mut running = JoinSet::new();
+    for me in 0..2 {
+        running.spawn(side(subject.clone(), pair.clone(), me, load.batches, settle));
+    }
+    let mut nanos = Vec::new();
+    while let Some(side) = running.join_next().await {
+        nanos.extend(side??);
+    }
+    Round::new(nanos.len() as u64, pair.start.elapsed(), 1, &nanos)
+}
+
+/// One side of the pair: takes every second turn, and gives it up once the other side waits.
+async fn side<S: Subject>(
+    subject: Arc<S>,
+    pair: Arc<Pair>,
+    me: usize,
+    turns: u32,
+    settle: Duration,
+) -> Result<Vec<u64>> {
+    let mut nanos = Vec::with_capacity(turns as usize);
+    if me == 1 {
+        pair.has_begun.notified().await;
+    }
+    for turn in (me as u32..=turns).step_by(2) {
+        let held = if turn == 0 {
+            let held = subject.lock(0).await?;
+            pair.has_begun.notify_one();
+            held
+        } else {
+            let held = announced(subject.lock(0), &pair.waits[me]).await?;
+            nanos.push(pair.since_release());
+            held
+        };
+        if turn < turns {
+            pair.waits[1 - me].notified().await;
+            if !settle.is_zero() {
+                sleep(settle).await;
+            }
+        }
+        pair.stamp_release();
+        subject.unlock(held).await?;
+        // The waiter may have been woken on this worker: our next turn is not to delay it.
+        yield_now().await;
+    }
+    Ok(nanos)
+}
+
+/// Says so when `lock` has to wait; it has to.
+async fn announced<T>(lock: impl Future<Output = Result<T>>, waits: &Notify) -> Result<T> {
+    let mut lock = pin!(lock);
+    let mut is_announced = false;
+    let held = poll_fn(|context| {
+        let polled = lock.as_mut().poll(context);
+        if polled.is_pending() && !is_announced {
+            is_announced = true;
+            waits.notify_one();
+        }
+        polled
+    });
+    let held = held.await?;
+    ensure!(is_announced, "a lock that was held was granted at once");
+    Ok(held)
+}
+
+/// Increments that get lost when two holders are inside at once.
+#[derive(Default)]
+// Two lines of 64 bytes: neighbours are fetched in pairs.
+#[repr(align(128))]
+struct Counter(AtomicU64);
+
+impl Counter {
+    fn increment(&self) {
+        // Two steps on purpose.
+        self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What the two sides of a hand-off share.
+struct Pair {
+    start: Instant,
+    /// When the last release began, in nanoseconds from the start.
+    released: AtomicU64,
+    /// The first side holds the lock for the first time.
+    has_begun: Notify,
+    /// Which side waits for the lock.
+    waits: [Notify; 2],
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            released: AtomicU64::new(0),
+            has_begun: Notify::new(),
+            waits: [Notify::new(), Notify::new()],
+        }
+    }
+
+    fn stamp_release(&self) {
+        self.released.store(elapsed(self.start), Release);
+    }
+
+    fn since_release(&self) -> u64 {
+        elapsed(self.start).saturating_sub(self.released.load(Acquire))
+    }
+}
+
+fn elapsed(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How many names a subject prepares: as many as the greatest question has tasks.
+pub(crate) const NAMES: usize = 64;
+
+const BATCHES_PER_TURN: u32 = 16;
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{Mutex, MutexGuard};
+
+    use super::*;
+
+    struct Plain(Vec<Mutex<()>>);
+
+    impl Subject for Plain {
+        type Held<'a> = MutexGuard<'a, ()>;
+
+        fn name(&self) -> &'static str {
+            "plain"
+        }
+
+        async fn lock(&self, name: usize) -> Result<Self::Held<'_>> {
+            Ok(self.0[name].lock().await)
+        }
+
+        async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
+            drop(held);
+            Ok(())
+        }
+    }
+
+    /// Lets everybody in.
+    struct Broken;
+
+    impl Subject for Broken {
+        type Held<'a> = ();
+
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        async fn lock(&self, _: usize) -> Result<()> {
+            Ok(())
+        }
+
+        async fn unlock(&self, (): Self::Held<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn load(workload: Workload) -> Load {
+        Load { workload, batch: 4, batches: 50 }
+    }
+
+    const WORKLOADS: [Workload; 4] = [
+        Workload::OwnNames { tasks: 1 },
+        Workload::OwnNames { tasks: 5 },
+        Workload::OneName { tasks: 3, inside: Inside::Nothing },
+        Workload::OneName { tasks: 3, inside: Inside::Yield },
+    ];
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn counts_every_cycle() {
+        let plain = Arc::new(Plain((0..5).map(|_| Mutex::default()).collect()));
+        for (workload, tasks) in WORKLOADS.into_iter().zip([1, 5, 3, 3]) {
+            let round = Round::run(&plain, load(workload)).await.unwrap();
+            assert_eq!(round.cycles, tasks * 200, "{workload:?}");
+            assert_eq!(round.latencies.len(), tasks * 50, "{workload:?}");
+            assert!(round.rate() > 0.0 && round.quantile_us(0.5) <= round.quantile_us(0.99));
+        }
+    }
+
+    #[tokio::test]
+    async fn times_every_hand_off() {
+        let plain = Arc::new(Plain(vec![Mutex::default()]));
+        let settle = Duration::from_millis(1);
+        let round = Round::run(&plain, load(Workload::HandOff { settle })).await.unwrap();
+        assert_eq!(round.cycles, 50);
+        assert!(round.took >= settle * 50, "{round:?}");
+    }
+
+    #[tokio::test]
+    async fn notices_a_lock_that_locks_nothing() {
+        let broken = Arc::new(Broken);
+        let hand_off = Workload::HandOff { settle: Duration::ZERO };
+        assert!(Round::run(&broken, load(hand_off)).await.is_err());
+        // On one thread increments survive; that is what the yield in a round of contenders is for.
+        let own = Workload::OwnNames { tasks: 2 };
+        assert!(Round::run(&broken, load(own)).await.is_ok());
+    }
+}

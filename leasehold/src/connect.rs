@@ -1,0 +1,99 @@
+//! From a URL to locks.
+
+use lockcore::{Error, ErrorKind, Locks, Result};
+use url::Url;
+
+use crate::options::Options;
+
+/// Connects to the backend that `url` names.
+///
+/// | URL | backend | feature |
+/// |---|---|---|
+/// | `local:` | this process | `local` (default) |
+///
+/// Every backend takes these parameters, as in `local:?ttl=30s&owner=worker-7`:
+///
+/// | parameter | meaning | default |
+/// |---|---|---|
+/// | `ttl` | how long the store keeps a lock whose holder says nothing | `10s` |
+/// | `owner` | the label that `inspect` shows | none |
+/// | `prefix` | keeps the names apart from those under another prefix | none |
+/// | `max_waiters` | how many may wait for one name | `100000` |
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidConfig`] for a URL that is none, a scheme or a parameter that is unknown,
+/// or a value out of range; the message names what is wrong and what exists. The URL itself is
+/// never part of it: it may hold a password.
+///
+/// # Cancel safety
+///
+/// Nothing is left behind.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> leasehold::Result<()> {
+/// let locks = leasehold::connect("local:?ttl=30s").await?;
+/// let guard = locks.mutex("orders/123")?.lock().await?;
+/// println!("charging under token {}", guard.token());
+/// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<Locks> {
+    let url = Url::parse(url).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidConfig,
+            format!("this is not a URL: {error}; {}", known_schemes()),
+        )
+    })?;
+    let mut options = Options::parse(&url)?;
+    let locks = match url.scheme() {
+        #[cfg(feature = "local")]
+        "local" => crate::local::connect(&url, &mut options)?,
+        scheme => return Err(unknown(scheme)),
+    };
+    options.finish(locks)
+}
+
+/// A scheme, the feature that it needs, and whether this build has it.
+const SCHEMES: &[(&str, &str, bool)] = &[("local", "local", cfg!(feature = "local"))];
+
+fn unknown(scheme: &str) -> Error {
+    let message = match SCHEMES.iter().find(|(known, ..)| *known == scheme) {
+        Some((_, feature, _)) => format!(
+            "the scheme `{scheme}:` needs the feature `{feature}`: write \
+             leasehold = {{ version = \"{}\", features = [\"{feature}\"] }}",
+            env!("CARGO_PKG_VERSION")
+        ),
+        None => format!("there is no backend for the scheme `{scheme}:`; {}", known_schemes()),
+    };
+    Error::new(ErrorKind::InvalidConfig, message)
+}
+
+fn known_schemes() -> String {
+    let known: Vec<_> = SCHEMES
+        .iter()
+        .filter(|(.., built)| *built)
+        .map(|(name, ..)| format!("`{name}:`"))
+        .collect();
+    match known.as_slice() {
+        [] => "this build has no backend: enable one of the features of leasehold".to_owned(),
+        known => format!("this build knows {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_feature_is_named() {
+        let text = unknown("local").to_string();
+        assert!(text.contains("features = [\"local\"]"), "{text}");
+        let text = unknown("gopher").to_string();
+        assert!(text.contains("`gopher:`") && text.contains(&known_schemes()), "{text}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The suite on the fake store, whole: so the engine is tested, with both kinds of sessions.
+
+mod per_grant {
+    lock_conformance::conformance!(lock_conformance::fake::PerGrant);
+}
+
+mod shared {
+    lock_conformance::conformance!(lock_conformance::fake::Shared);
+}

@@ -1,0 +1,289 @@
+//! The task of one acquisition.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::driver::{Driver, Entry, Standing, Wake};
+use crate::engine::Shared;
+use crate::engine_lease::{EngineLease, Grant};
+use crate::keeper::Tenure;
+use crate::pace::Pace;
+use crate::tally::Job;
+use crate::withdrawal::Withdrawal;
+use crate::{BootInstant, Error, ErrorKind, FencingToken, LossCause, Renewal, Result, Ttl, term};
+
+/// One acquisition, from its first request to its grant or its end.
+pub(crate) struct Acquisition<D: Driver> {
+    shared: Arc<Shared<D>>,
+    entry: Arc<Entry>,
+    job: Job,
+}
+
+/// The caller's end: closed once nobody waits for the answer.
+pub(crate) type Caller<D> = oneshot::Sender<Result<Option<EngineLease<D>>>>;
+
+/// The session that an acquisition runs in.
+struct Seat<D: Driver> {
+    session: Arc<D::Session>,
+    /// The session's time, if it began with the session; otherwise it begins with the grant.
+    tenure: Option<Arc<Tenure<D::Session>>>,
+    /// Whether the session was opened for this acquisition alone.
+    is_private: bool,
+}
+
+/// An answer of the store, with an instant before the TTL began that it speaks of.
+struct Answer {
+    standing: Standing,
+    sent: BootInstant,
+}
+
+/// Why the task stopped waiting.
+enum Stop {
+    Abandoned,
+    Closing,
+    SessionLost(LossCause),
+}
+
+impl<D: Driver> Acquisition<D> {
+    pub(crate) fn new(shared: Arc<Shared<D>>, entry: Arc<Entry>) -> Self {
+        let job = shared.jobs.start();
+        Self { shared, entry, job }
+    }
+
+    pub(crate) async fn run(self, mut caller: Caller<D>) {
+        let result = self.acquire(&mut caller).await;
+        // If nobody is there any more, the lease is dropped here, and so given back.
+        let unwanted = caller.send(result);
+        drop(unwanted);
+        drop(self.job);
+    }
+
+    async fn acquire(&self, caller: &mut Caller<D>) -> Result<Option<EngineLease<D>>> {
+        let seat = self.take_seat().await?;
+        if caller.is_closed() {
+            if seat.is_private {
+                self.withdraw(&seat);
+            }
+            return Ok(None);
+        }
+        let mut answer = match self.enqueue(&seat, caller).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A session of our own may be open already.
+                if error.kind() == ErrorKind::Indeterminate || seat.is_private {
+                    self.withdraw(&seat);
+                }
+                return Err(error);
+            }
+        };
+        let mut pace = Pace::new(self.entry.id());
+        loop {
+            let recheck = match answer.standing {
+                Standing::Granted(token) => {
+                    return self.grant(seat, token, answer.sent).await.map(Some);
+                }
+                Standing::Busy => {
+                    if seat.is_private {
+                        self.withdraw(&seat);
+                    }
+                    return Ok(None);
+                }
+                Standing::Queued { recheck } => recheck,
+            };
+            let pause = pace.jitter(self.recheck_after(recheck));
+            let waited = tokio::select! {
+                biased;
+                () = caller.closed() => Err(Stop::Abandoned),
+                () = self.shared.closing() => Err(Stop::Closing),
+                cause = session_end(&seat) => Err(Stop::SessionLost(cause)),
+                wake = self.shared.driver.wake(&seat.session, &self.entry) => Ok(Some(wake)),
+                () = tokio::time::sleep(pause) => Ok(None),
+            };
+            answer = match waited {
+                Ok(wake) => match self.look(&seat, wake, answer.sent, &mut pace).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        self.withdraw(&seat);
+                        return Err(error);
+                    }
+                },
+                Err(stop) => {
+                    self.withdraw(&seat);
+                    return match stop {
+                        Stop::Abandoned => Ok(None),
+                        Stop::Closing => Err(Error::closed()),
+                        Stop::SessionLost(cause) => Err(Error::lost(cause)),
+                    };
+                }
+            };
+        }
+    }
+
+    async fn take_seat(&self) -> Result<Seat<D>> {
+        let (shared, entry) = (&self.shared, &*self.entry);
+        if !shared.sessions_are_shared() {
+            let session = shared.limited(shared.driver.open(entry), self.ttl()).await?;
+            return Ok(Seat { session: Arc::new(session), tenure: None, is_private: false });
+        }
+        // A hold that nobody renews cannot live in a session that is renewed for others.
+        let is_private = entry.request().renewal() == Renewal::Never;
+        let tenure = if is_private {
+            shared.open_tenure(entry).await?
+        } else {
+            shared.shared_tenure(entry).await?
+        };
+        Ok(Seat { session: tenure.session.clone(), tenure: Some(tenure), is_private })
+    }
+
+    /// Enqueues, and repeats that while the outcome is unknown and somebody wants to know.
+    async fn enqueue(&self, seat: &Seat<D>, caller: &Caller<D>) -> Result<Answer> {
+        let mut pace = Pace::new(self.entry.id());
+        let mut unknown = false;
+        for attempt in 1.. {
+            let sent = BootInstant::now();
+            let command = self.shared.driver.enqueue(&seat.session, &self.entry);
+            let error = match self.shared.limited(command, self.ttl()).await {
+                Ok(standing) => return Ok(Answer { standing, sent }),
+                Err(error) => error,
+            };
+            unknown |= error.kind() == ErrorKind::Indeterminate;
+            if !unknown {
+                return Err(error);
+            }
+            if attempt >= ENQUEUE_ATTEMPTS || caller.is_closed() || self.shared.is_closing() {
+                let until = BootInstant::now().saturating_add(self.ttl().as_duration());
+                let message = "the store did not say whether it queued the request; what it may \
+                               have left is being withdrawn";
+                return Err(Error::indeterminate(until, message).with_source(error));
+            }
+            tokio::time::sleep(pace.backoff()).await;
+        }
+        Err(Error::new(ErrorKind::Backend, "no attempt was made"))
+    }
+
+    /// Looks where the entry stands after a wake-up, or after a pause without one. `found_waiting`
+    /// is when it was asked for the last time and found in the queue.
+    async fn look(
+        &self,
+        seat: &Seat<D>,
+        wake: Option<Result<Wake>>,
+        found_waiting: BootInstant,
+        pace: &mut Pace,
+    ) -> Result<Answer> {
+        match wake {
+            Some(Ok(Wake::Granted(token))) => {
+                // The TTL began after the entry was last found waiting. If that was long ago, a
+                // check restarts it.
+                let deadline = term::deadline(found_waiting, self.ttl());
+                if seat.tenure.is_some() || deadline.remaining() > self.ttl().renewal_period() {
+                    let standing = Standing::Granted(token);
+                    return Ok(Answer { standing, sent: found_waiting });
+                }
+            }
+            Some(Ok(Wake::Check)) | None => {}
+            // The way of notifications is broken: look, but not in a frenzy.
+            Some(Err(_)) => tokio::time::sleep(pace.backoff()).await,
+        }
+        let sent = BootInstant::now();
+        let command = self.shared.driver.check(&seat.session, &self.entry);
+        match self.shared.limited(command, self.ttl()).await {
+            Ok(standing) => {
+                pace.reset();
+                Ok(Answer { standing, sent })
+            }
+            Err(error) if error.is_transient() => {
+                // The place lives on in the store for one TTL after it last heard of us.
+                let is_over = found_waiting.elapsed() >= self.ttl().as_duration();
+                if seat.tenure.is_none() && is_over {
+                    return Err(Error::lost(LossCause::Expired).with_source(error));
+                }
+                tokio::time::sleep(pace.backoff()).await;
+                let standing = Standing::Queued { recheck: Some(Duration::ZERO) };
+                Ok(Answer { standing, sent: found_waiting })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn grant(
+        &self,
+        seat: Seat<D>,
+        token: FencingToken,
+        sent: BootInstant,
+    ) -> Result<EngineLease<D>> {
+        let request = self.entry.request();
+        let tenure = match &seat.tenure {
+            Some(tenure) => {
+                if seat.is_private {
+                    self.start_ttl(tenure).await;
+                }
+                tenure.clone()
+            }
+            None => {
+                let tenure = Arc::new(Tenure::new(seat.session.clone(), self.ttl(), sent));
+                if request.renewal() != Renewal::Never {
+                    self.shared.keeper.keep(&tenure);
+                }
+                tenure
+            }
+        };
+        let grant = Grant::new(&self.shared, &self.entry, token, sent, tenure, seat.is_private);
+        let lease = EngineLease::new(grant);
+        match lease.loss() {
+            // The answer came when its time was over: nobody may believe in it. Dropping it
+            // withdraws.
+            Some(LossCause::Shutdown) => Err(Error::closed()),
+            Some(cause) => Err(Error::lost(cause)),
+            None => Ok(lease),
+        }
+    }
+
+    /// Lets the TTL of a hold that nobody renews begin with the grant, as far as the store answers.
+    async fn start_ttl(&self, tenure: &Tenure<D::Session>) {
+        let sent = BootInstant::now();
+        tenure.stop();
+        let command = self.shared.driver.renew(std::slice::from_ref(&tenure.session));
+        let answer = self.shared.limited(async { Ok(command.await) }, self.ttl()).await;
+        if let Some(Ok(answer)) = answer.ok().and_then(|mut answers| answers.pop()) {
+            // A loss is in the term, where the lease finds it.
+            let _: Result<(), LossCause> = tenure.renewed(sent, answer);
+        }
+    }
+
+    fn withdraw(&self, seat: &Seat<D>) {
+        if seat.is_private
+            && let Some(tenure) = &seat.tenure
+        {
+            tenure.stop();
+        }
+        self.shared.withdraw(Withdrawal {
+            entry: self.entry.clone(),
+            session: seat.session.clone(),
+            tenure: seat.tenure.clone().filter(|_| !seat.is_private),
+            ends_session: seat.is_private,
+            report: None,
+        });
+    }
+
+    fn recheck_after(&self, hint: Option<Duration>) -> Duration {
+        let slowest = self.shared.recheck().min(self.ttl().renewal_period());
+        hint.unwrap_or(slowest).clamp(FASTEST_RECHECK, slowest.max(FASTEST_RECHECK))
+    }
+
+    fn ttl(&self) -> Ttl {
+        self.entry.request().ttl()
+    }
+}
+
+/// Waits for the end of the session, if the waiter has one that can end.
+async fn session_end<D: Driver>(seat: &Seat<D>) -> LossCause {
+    match &seat.tenure {
+        Some(tenure) => tenure.term.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+const ENQUEUE_ATTEMPTS: u32 = 3;
+const FASTEST_RECHECK: Duration = Duration::from_millis(10);

@@ -1,0 +1,321 @@
+//! From the commands of a store to a lock.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::acquisition::Acquisition;
+use crate::driver::{Driver, Entry, Sessions};
+use crate::engine_lease::Grant;
+use crate::keeper::{Keeper, Tenure};
+use crate::tally::Tally;
+use crate::withdrawal::Withdrawal;
+use crate::{
+    BootInstant, EntryId, Error, ErrorKind, Guarantees, Inspection, Lease, Lock, LockName,
+    LossCause, Request, Result, TryLock, Ttl,
+};
+
+/// Makes a [`Lock`] of a [`Driver`].
+///
+/// Every acquisition runs in a task of its own, and the caller's future is only a handle on it. So a
+/// caller may go away at any await point: the task lets the request that is in flight finish, and
+/// withdraws. A grant that nobody takes is released. What was said to the store and not answered is
+/// repeated under the same id, and withdrawn until the store is certain or its TTL is over.
+///
+/// A clone is the same client.
+pub struct Engine<D: Driver> {
+    pub(crate) shared: Arc<Shared<D>>,
+}
+
+/// How patient an engine is.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct EngineConfig {
+    request_timeout: Duration,
+    recheck: Duration,
+}
+
+impl EngineConfig {
+    /// Two seconds for a command, five between checks of a waiter.
+    pub const fn new() -> Self {
+        Self { request_timeout: Duration::from_secs(2), recheck: Duration::from_secs(5) }
+    }
+
+    /// How long one command may take before its outcome counts as unknown.
+    pub const fn request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// How often a waiter looks where it stands though nothing woke it, at the least. Never less
+    /// often than its TTL is renewed.
+    pub const fn recheck(mut self, pace: Duration) -> Self {
+        self.recheck = pace;
+        self
+    }
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the clones of an engine, its tasks and its leases share.
+pub(crate) struct Shared<D: Driver> {
+    pub(crate) driver: Arc<D>,
+    pub(crate) config: EngineConfig,
+    pub(crate) runtime: Handle,
+    pub(crate) keeper: Keeper<D::Session>,
+    pub(crate) jobs: Tally,
+    closing: watch::Sender<bool>,
+    /// Until when something may stand in the store whose withdrawal was given up; 0 if nothing.
+    left_until: AtomicU64,
+    grants: Mutex<HashMap<EntryId, Weak<Grant<D>>>>,
+    sessions: tokio::sync::Mutex<HashMap<Ttl, Arc<Tenure<D::Session>>>>,
+}
+
+impl<D: Driver> Engine<D> {
+    /// An engine on the runtime of the caller.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn new(driver: D, config: EngineConfig) -> Self {
+        let (driver, runtime) = (Arc::new(driver), Handle::current());
+        let keeper = Keeper::start(driver.clone(), &runtime);
+        let shared = Shared {
+            driver,
+            config,
+            runtime,
+            keeper,
+            jobs: Tally::default(),
+            closing: watch::Sender::new(false),
+            left_until: AtomicU64::new(0),
+            grants: Mutex::default(),
+            sessions: tokio::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The driver.
+    #[must_use]
+    pub fn driver(&self) -> &Arc<D> {
+        &self.shared.driver
+    }
+
+    /// How many acquisitions and releases are under way.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        self.shared.jobs.count()
+    }
+
+    async fn acquire(&self, request: &Request, waits: bool) -> Result<Option<Box<dyn Lease>>> {
+        let shared = &self.shared;
+        shared.driver.guarantees().check_ttl(request.ttl())?;
+        if shared.is_closing() {
+            return Err(Error::closed());
+        }
+        let entry = Arc::new(Entry::new(request, waits)?);
+        let (caller, answer) = oneshot::channel();
+        let task = Acquisition::new(shared.clone(), entry);
+        shared.runtime.spawn(task.run(caller));
+        match answer.await {
+            Ok(result) => result.map(|lease| lease.map(|lease| Box::new(lease) as _)),
+            Err(_) => Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended")),
+        }
+    }
+}
+
+impl<D: Driver> Shared<D> {
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Waits for the shutdown.
+    pub(crate) async fn closing(&self) {
+        // The sender lives as long as we do.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+
+    /// Lets a command take as long as it may; then its outcome is unknown.
+    pub(crate) async fn limited<T>(
+        &self,
+        command: impl Future<Output = Result<T>>,
+        ttl: Ttl,
+    ) -> Result<T> {
+        let limit = self.config.request_timeout;
+        timeout(limit, command).await.unwrap_or_else(|_| {
+            let until = BootInstant::now().saturating_add(ttl.as_duration());
+            Err(Error::indeterminate(until, format!("the store did not answer within {limit:?}")))
+        })
+    }
+
+    /// The session that entries of this TTL share, opened if there is none that is valid.
+    pub(crate) async fn shared_tenure(&self, entry: &Entry) -> Result<Arc<Tenure<D::Session>>> {
+        let ttl = entry.request().ttl();
+        // Held while opening: one opens, the others wait for it.
+        let mut sessions = self.sessions.lock().await;
+        if let Some(tenure) = sessions.get(&ttl)
+            && tenure.term.is_valid_at(BootInstant::now())
+        {
+            return Ok(tenure.clone());
+        }
+        let tenure = self.open_tenure(entry).await?;
+        sessions.insert(ttl, tenure.clone());
+        Ok(tenure)
+    }
+
+    /// A session that is renewed from now on.
+    pub(crate) async fn open_tenure(&self, entry: &Entry) -> Result<Arc<Tenure<D::Session>>> {
+        let ttl = entry.request().ttl();
+        let sent = BootInstant::now();
+        let session = self.limited(self.driver.open(entry), ttl).await?;
+        let tenure = Arc::new(Tenure::new(Arc::new(session), ttl, sent));
+        self.keeper.keep(&tenure);
+        Ok(tenure)
+    }
+
+    /// Remembers a grant for the shutdown; false when that is under way.
+    pub(crate) fn register(&self, grant: &Arc<Grant<D>>) -> bool {
+        let mut grants = self.grants();
+        grants.insert(grant.entry.id(), Arc::downgrade(grant));
+        // Under the mutex: the shutdown takes it after it has said so.
+        !self.is_closing()
+    }
+
+    pub(crate) fn forget(&self, id: EntryId) {
+        let mut grants = self.grants();
+        grants.remove(&id);
+        if grants.capacity() > SHRINK_FROM && grants.len() < grants.capacity() / 8 {
+            let len = grants.len();
+            grants.shrink_to(len * 2);
+        }
+    }
+
+    /// Something was left to its TTL in the store; the shutdown will say so.
+    pub(crate) fn leave_behind(&self, ttl: Ttl) -> BootInstant {
+        let until = BootInstant::now().saturating_add(ttl.as_duration());
+        self.left_until.fetch_max(until.as_nanos(), SeqCst);
+        until
+    }
+
+    fn grants(&self) -> std::sync::MutexGuard<'_, HashMap<EntryId, Weak<Grant<D>>>> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn shut_down(self: Arc<Self>) -> Result<()> {
+        self.closing.send_replace(true);
+        let held: Vec<_> = self.grants().values().filter_map(Weak::upgrade).collect();
+        for grant in held {
+            grant.lose(LossCause::Shutdown);
+        }
+        self.jobs.idle().await;
+        let sessions: Vec<_> = self.sessions.lock().await.drain().collect();
+        for (ttl, tenure) in sessions {
+            tenure.stop();
+            if self.limited(self.driver.end(&tenure.session), ttl).await.is_err() {
+                self.leave_behind(ttl);
+            }
+        }
+        self.driver.close().await;
+        match self.left_until.load(SeqCst) {
+            0 => Ok(()),
+            until => Err(Error::indeterminate(
+                BootInstant::from_nanos(until),
+                "the store did not confirm every release; what is left goes with its TTL",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl<D: Driver> TryLock for Engine<D> {
+    async fn try_lock(&self, request: &Request) -> Result<Option<Box<dyn Lease>>> {
+        self.acquire(request, false).await.map_err(|error| self.at(error, "try_lock"))
+    }
+}
+
+#[async_trait]
+impl<D: Driver> Lock for Engine<D> {
+    async fn lock(&self, request: &Request) -> Result<Box<dyn Lease>> {
+        let lease = self.acquire(request, true).await.and_then(|lease| {
+            lease.ok_or_else(|| {
+                Error::new(ErrorKind::Backend, "the driver refused an entry that waits")
+            })
+        });
+        lease.map_err(|error| self.at(error, "lock"))
+    }
+
+    fn guarantees(&self) -> &Guarantees {
+        self.shared.driver.guarantees()
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Inspection> {
+        if self.shared.is_closing() {
+            return Err(self.at(Error::closed(), "inspect"));
+        }
+        let answer = self.shared.driver.inspect(name);
+        self.shared.limited(answer, Ttl::MIN).await.map_err(|error| self.at(error, "inspect"))
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        let shutdown = self.shared.runtime.spawn(self.shared.clone().shut_down());
+        let result = shutdown.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"))
+        });
+        result.map_err(|error| self.at(error, "shutdown"))
+    }
+}
+
+impl<D: Driver> Engine<D> {
+    fn at(&self, error: Error, operation: &'static str) -> Error {
+        error.at(self.shared.driver.guarantees().backend(), operation)
+    }
+}
+
+impl<D: Driver> Clone for Engine<D> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<D: Driver> fmt::Debug for Engine<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("driver", &self.shared.driver)
+            .field("jobs", &self.jobs())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Driver> Shared<D> {
+    /// Withdraws an entry in the background.
+    pub(crate) fn withdraw(self: &Arc<Self>, withdrawal: Withdrawal<D>) {
+        let job = self.jobs.start();
+        let shared = self.clone();
+        self.runtime.spawn(async move {
+            withdrawal.run(&shared).await;
+            drop(job);
+        });
+    }
+
+    pub(crate) fn sessions_are_shared(&self) -> bool {
+        self.driver.sessions() == Sessions::Shared
+    }
+
+    pub(crate) fn recheck(&self) -> Duration {
+        self.config.recheck
+    }
+}
+
+const SHRINK_FROM: usize = 64;

@@ -1,0 +1,232 @@
+//! A grant of the engine.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::driver::{Driver, Entry, Withdrawn};
+use crate::engine::Shared;
+use crate::keeper::Tenure;
+use crate::withdrawal::{Report, Withdrawal};
+use crate::{
+    BootInstant, Error, ErrorKind, FencingToken, Lease, LockName, LossCause, Released, Renewal,
+    Result, Term, term,
+};
+
+/// What the engine knows of a grant. It ends with its own term or with that of its session.
+pub(crate) struct Grant<D: Driver> {
+    shared: Arc<Shared<D>>,
+    pub(crate) entry: Arc<Entry>,
+    token: FencingToken,
+    since: BootInstant,
+    own: Arc<Term>,
+    tenure: Arc<Tenure<D::Session>>,
+    /// Whether the session is that of this grant alone, opened for it.
+    ends_session: bool,
+    withdrawn: AtomicBool,
+}
+
+impl<D: Driver> Grant<D> {
+    /// A grant whose request was sent at `sent`.
+    pub(crate) fn new(
+        shared: &Arc<Shared<D>>,
+        entry: &Arc<Entry>,
+        token: FencingToken,
+        sent: BootInstant,
+        tenure: Arc<Tenure<D::Session>>,
+        ends_session: bool,
+    ) -> Arc<Self> {
+        let request = entry.request();
+        let own = Arc::new(match request.renewal() {
+            Renewal::AutoUntil(max_hold) => {
+                let limit = term::hold_limit(sent, max_hold, request.ttl());
+                Term::with_cause(limit, LossCause::MaxHold)
+            }
+            Renewal::Auto | Renewal::Never => Term::new(BootInstant::FAR),
+        });
+        let grant = Arc::new(Self {
+            shared: shared.clone(),
+            entry: entry.clone(),
+            token,
+            since: BootInstant::now(),
+            own,
+            tenure,
+            ends_session,
+            withdrawn: AtomicBool::new(false),
+        });
+        if !shared.register(&grant) {
+            grant.lose(LossCause::Shutdown);
+        }
+        if let Renewal::AutoUntil(_) = request.renewal() {
+            grant.end_in_time();
+        }
+        grant
+    }
+
+    /// How it ended, if it did.
+    fn loss(&self) -> Option<LossCause> {
+        let now = BootInstant::now();
+        if let Some(cause) = self.own.end_at(now) {
+            return Some(cause);
+        }
+        let cause = self.tenure.term.end_at(now)?;
+        self.own.end(cause);
+        self.own.end_at(now)
+    }
+
+    /// Ends it from this side, and takes it out of the store; unless its holder does so already,
+    /// who is to be told the outcome.
+    pub(crate) fn lose(&self, cause: LossCause) {
+        self.own.end(cause);
+        if self.own.end_at(BootInstant::now()) != Some(LossCause::Released) {
+            self.withdraw(None);
+        }
+    }
+
+    /// Takes it out of the store; false when that was begun before.
+    fn withdraw(&self, report: Option<Report>) -> bool {
+        if self.withdrawn.swap(true, SeqCst) {
+            return false;
+        }
+        let is_alone = self.ends_session || !self.shared.sessions_are_shared();
+        if is_alone {
+            self.tenure.stop();
+        }
+        self.shared.forget(self.entry.id());
+        self.shared.withdraw(Withdrawal {
+            entry: self.entry.clone(),
+            session: self.tenure.session.clone(),
+            tenure: (!is_alone).then(|| self.tenure.clone()),
+            ends_session: self.ends_session,
+            report,
+        });
+        true
+    }
+
+    /// Takes it out of the store when it was held for as long as it may be, though the holder does
+    /// nothing.
+    fn end_in_time(self: &Arc<Self>) {
+        let (own, grant) = (self.own.clone(), Arc::downgrade(self));
+        self.shared.runtime.spawn(async move {
+            if own.ended().await == LossCause::MaxHold
+                && let Some(grant) = grant.upgrade()
+            {
+                grant.withdraw(None);
+            }
+        });
+    }
+}
+
+/// A lock that is held. Dropping it has it withdrawn.
+pub(crate) struct EngineLease<D: Driver> {
+    grant: Arc<Grant<D>>,
+}
+
+impl<D: Driver> EngineLease<D> {
+    pub(crate) fn new(grant: Arc<Grant<D>>) -> Self {
+        Self { grant }
+    }
+
+    pub(crate) fn loss(&self) -> Option<LossCause> {
+        self.grant.loss()
+    }
+
+    fn at(&self, error: Error, operation: &'static str) -> Error {
+        error.at(self.grant.shared.driver.guarantees().backend(), operation)
+    }
+}
+
+#[async_trait]
+impl<D: Driver> Lease for EngineLease<D> {
+    fn name(&self) -> &LockName {
+        self.grant.entry.name()
+    }
+
+    fn token(&self) -> FencingToken {
+        self.grant.token
+    }
+
+    fn deadline(&self) -> BootInstant {
+        self.grant.own.deadline().min(self.grant.tenure.term.deadline())
+    }
+
+    fn is_held(&self) -> bool {
+        self.loss().is_none()
+    }
+
+    async fn lost(&self) -> LossCause {
+        loop {
+            if let Some(cause) = self.loss() {
+                return cause;
+            }
+            tokio::select! {
+                _ = self.grant.own.ended() => {}
+                _ = self.grant.tenure.term.ended() => {}
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<()> {
+        let lost = |cause| self.at(Error::lost(cause), "renew");
+        if let Some(cause) = self.loss() {
+            return Err(lost(cause));
+        }
+        let (shared, tenure) = (&self.grant.shared, &self.grant.tenure);
+        let sent = BootInstant::now();
+        let command = shared.driver.renew(std::slice::from_ref(&tenure.session));
+        let answer = shared.limited(async { Ok(command.await) }, tenure.ttl).await;
+        let answer = answer.and_then(|mut answers| {
+            let none = || Error::new(ErrorKind::Backend, "the driver did not answer for a session");
+            answers.pop().ok_or_else(none)?
+        });
+        let answer = answer.map_err(|error| self.at(error, "renew"))?;
+        tenure.renewed(sent, answer).map_err(lost)?;
+        self.loss().map_or(Ok(()), |cause| Err(lost(cause)))
+    }
+
+    async fn release(&self) -> Result<Released> {
+        let grant = &self.grant;
+        let not_held = |message| Err(self.at(Error::new(ErrorKind::NotHeld, message), "release"));
+        // A shutdown waits for it from before the belief ends.
+        let job = grant.shared.jobs.start();
+        let until = self.deadline();
+        let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
+        let (to, outcome) = oneshot::channel();
+        if !grant.withdraw(Some(Report { to, until })) {
+            return not_held("this grant was lost or released before");
+        }
+        drop(job);
+        if !was_held {
+            return not_held("this grant was lost before it was released");
+        }
+        match outcome.await {
+            Ok(Ok(Withdrawn::Removed)) => Ok(Released::new(grant.token, grant.since.elapsed())),
+            Ok(Ok(Withdrawn::Absent)) => not_held("the store had no such grant any more"),
+            Ok(Err(error)) => Err(self.at(error, "release")),
+            Err(_) => {
+                let error = Error::indeterminate(until, "the runtime of this client has ended");
+                Err(self.at(error, "release"))
+            }
+        }
+    }
+}
+
+impl<D: Driver> Drop for EngineLease<D> {
+    fn drop(&mut self) {
+        self.grant.own.end(LossCause::Released);
+        self.grant.withdraw(None);
+    }
+}
+
+impl<D: Driver> fmt::Debug for EngineLease<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineLease")
+            .field("name", self.name())
+            .field("token", &self.grant.token)
+            .field("is_held", &self.is_held())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! A command that may hang.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::sh::Sh;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Ended {
+    Passed,
+    Failed,
+    Hung,
+}
+
+/// Runs it with all output in the file `log`. Past the limit the whole process group is killed:
+/// cargo alone would leave the test, and the test its children.
+pub(super) fn run(sh: Sh, log: &Path, limit: Duration) -> Result<Ended> {
+    let mut command: Command = sh.into_command();
+    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stdin(std::process::Stdio::null()).stderr(file.try_clone()?).stdout(file);
+    let mut child = command.process_group(0).spawn().context("cannot start it")?;
+
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(if status.success() { Ended::Passed } else { Ended::Failed });
+        }
+        if Instant::now() >= end {
+            kill_group(&mut child)?;
+            return Ok(Ended::Hung);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+fn kill_group(child: &mut Child) -> Result<()> {
+    // The child is not reaped before this, so that the number cannot belong to anyone else.
+    let group = format!("-{}", child.id());
+    Sh::new("kill", ["-KILL", "--", &group]).run()?;
+    child.wait()?;
+    Ok(())
+}
+
+const POLL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    fn ended(name: &str, script: &str, limit: Duration) -> (Ended, String) {
+        let log = env::temp_dir().join(format!("xtask-limit-{name}-{}", process::id()));
+        let ended = run(Sh::new("sh", ["-c", script]), &log, limit).unwrap();
+        let text = fs::read_to_string(&log).unwrap();
+        fs::remove_file(&log).unwrap();
+        (ended, text)
+    }
+
+    const AMPLE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_status_decides_and_output_is_kept() {
+        assert_eq!(ended("ok", "echo out; echo err >&2", AMPLE).0, Ended::Passed);
+        let (ended, text) = ended("bad", "echo out; echo err >&2; exit 3", AMPLE);
+        assert_eq!((ended, text.as_str()), (Ended::Failed, "out\nerr\n"));
+    }
+
+    #[test]
+    fn past_the_limit_grandchildren_die_too() {
+        let script = "sleep 600 & echo $!; wait";
+        let (ended, text) = ended("hung", script, Duration::from_millis(500));
+        assert_eq!(ended, Ended::Hung);
+        let end = Instant::now() + AMPLE;
+        while Sh::new("kill", ["-0", text.trim()]).succeeds() && Instant::now() < end {
+            // Killed, but whoever adopted it may take a moment to reap it.
+            let stat = fs::read_to_string(format!("/proc/{}/stat", text.trim()));
+            if stat.is_ok_and(|stat| stat.contains(") Z ")) {
+                return;
+            }
+            thread::sleep(POLL);
+        }
+        assert!(Instant::now() < end, "{text} still lives");
+    }
+}

@@ -1,0 +1,199 @@
+//! Which rule has how many conformance cases on which backend.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::sh::Sh;
+use crate::table;
+
+/// Name of the backend, its package, and the test target that runs the suite.
+const BACKENDS: &[(&str, &str, &str)] = &[("local", "lock-local", "it")];
+
+pub(crate) fn run() -> Result<()> {
+    let mut tallies = Vec::new();
+    for (backend, package, target) in BACKENDS {
+        let output = Sh::cargo(["test", "-q", "-p", package, "--test", target])
+            .args(["--", "--exact", "conformance::rules", "--nocapture"])
+            .stdout()?;
+        tallies.push(Tally::parse(backend, &output)?);
+    }
+    print!("{}", render(&tallies));
+
+    let missing = missing(&tallies);
+    if !missing.is_empty() {
+        bail!("rules without a case: {}", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// What one backend's suite says about itself.
+#[derive(Debug, PartialEq)]
+struct Tally {
+    backend: String,
+    /// Cases that run, by rule.
+    cases: BTreeMap<u8, usize>,
+    out: Vec<OptOut>,
+}
+
+/// A case that the backend does not run.
+#[derive(Debug, PartialEq)]
+struct OptOut {
+    rule: u8,
+    case: String,
+    reason: String,
+}
+
+impl Tally {
+    fn parse(backend: &str, output: &str) -> Result<Self> {
+        let mut tally =
+            Self { backend: backend.to_owned(), cases: BTreeMap::new(), out: Vec::new() };
+        for line in output.lines() {
+            // The test harness may have begun the line with a dot or the name of the test.
+            if let Some((_, entry)) = line.split_once(MARK) {
+                tally
+                    .add(entry)
+                    .with_context(|| format!("not a line of the rule table: {line:?}"))?;
+            }
+        }
+        Ok(tally)
+    }
+
+    fn add(&mut self, entry: &str) -> Result<()> {
+        let mut words = entry.trim().splitn(3, ' ');
+        let (Some(backend), Some(rule), Some(rest)) = (words.next(), words.next(), words.next())
+        else {
+            bail!("too short")
+        };
+        ensure!(backend == self.backend, "speaks of {backend}, expected {}", self.backend);
+        let rule = parse_rule(rule)?;
+        if let Some(opt_out) = rest.strip_prefix("out ") {
+            let (case, reason) = opt_out.split_once(':').context("an opt-out without a reason")?;
+            let (case, reason) = (case.trim().to_owned(), reason.trim().to_owned());
+            ensure!(!case.is_empty(), "an opt-out without a case");
+            ensure!(!reason.is_empty(), "an opt-out without a reason");
+            self.out.push(OptOut { rule, case, reason });
+        } else {
+            let count: usize = rest.trim().parse().context("no number of cases")?;
+            *self.cases.entry(rule).or_default() += count;
+        }
+        Ok(())
+    }
+
+    fn cell(&self, rule: u8) -> Cell {
+        match self.cases.get(&rule) {
+            Some(&count) if count > 0 => Cell::Cases(count),
+            _ if self.out.iter().any(|opt_out| opt_out.rule == rule) => Cell::Out,
+            _ => Cell::Missing,
+        }
+    }
+}
+
+enum Cell {
+    Cases(usize),
+    Out,
+    Missing,
+}
+
+fn parse_rule(word: &str) -> Result<u8> {
+    let number = word.strip_prefix('R').and_then(|digits| digits.parse().ok());
+    number.filter(|rule| (1..=LAST_RULE).contains(rule)).with_context(|| format!("no rule {word}"))
+}
+
+fn render(tallies: &[Tally]) -> String {
+    let mut header = vec!["rule"];
+    header.extend(tallies.iter().map(|tally| tally.backend.as_str()));
+    let rows: Vec<Vec<String>> = (1..=LAST_RULE)
+        .map(|rule| {
+            let mut row = vec![format!("R{rule}")];
+            row.extend(tallies.iter().map(|tally| match tally.cell(rule) {
+                Cell::Cases(count) => count.to_string(),
+                Cell::Out => "0 (out)".to_owned(),
+                Cell::Missing => "MISSING".to_owned(),
+            }));
+            row
+        })
+        .collect();
+
+    let mut text = table::render(&header, &rows);
+    for tally in tallies {
+        for OptOut { rule, case, reason } in &tally.out {
+            text += &format!("out: {} R{rule} {case}: {reason}\n", tally.backend);
+        }
+    }
+    text
+}
+
+fn missing(tallies: &[Tally]) -> Vec<String> {
+    let of = |tally: &Tally| {
+        let rules = (1..=LAST_RULE).filter(|rule| matches!(tally.cell(*rule), Cell::Missing));
+        rules.map(|rule| format!("R{rule} on {}", tally.backend)).collect::<Vec<_>>()
+    };
+    tallies.iter().flat_map(of).collect()
+}
+
+const MARK: &str = "rule-table: ";
+const LAST_RULE: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> String {
+        let mut output = "\nrunning 1 test\n".to_owned();
+        for rule in (1..=16).filter(|rule| ![4, 12, 13].contains(rule)) {
+            output += &format!("rule-table: local R{rule} {}\n", rule + 1);
+        }
+        output
+            + "rule-table: local R1 out r1_other: no second process\n\
+               rule-table: local R12 out r12_session: has no session: nothing can die\n\
+               rule-table: local R13 0\n.\ntest result: ok. 1 passed; 0 failed\n"
+    }
+
+    #[test]
+    fn counts_and_opt_outs_are_read() {
+        let tally = Tally::parse("local", &sample()).unwrap();
+        assert_eq!(tally.cases[&1], 2);
+        assert_eq!(tally.cases[&16], 17);
+        let reason = "has no session: nothing can die".to_owned();
+        assert_eq!(tally.out[1], OptOut { rule: 12, case: "r12_session".to_owned(), reason });
+    }
+
+    #[test]
+    fn only_rules_without_cases_and_reasons_are_missing() {
+        let tally = Tally::parse("local", &sample()).unwrap();
+        assert_eq!(missing(&[tally]), ["R4 on local", "R13 on local"]);
+        let silent = Tally::parse("local", "running 0 tests").unwrap();
+        assert_eq!(missing(&[silent]).len(), 16);
+    }
+
+    #[test]
+    fn table_has_a_column_a_backend_and_the_reasons_below() {
+        let local = Tally::parse("local", &sample()).unwrap();
+        let redis = Tally::parse("redis", "test x ... rule-table: redis R1 40").unwrap();
+        let text = render(&[local, redis]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "rule  local    redis");
+        assert_eq!(lines[2], "R1    2        40");
+        assert_eq!(lines[13], "R12   0 (out)  MISSING");
+        assert_eq!(lines[18], "out: local R1 r1_other: no second process");
+        assert_eq!(lines[19], "out: local R12 r12_session: has no session: nothing can die");
+        assert_eq!(lines.len(), 20);
+    }
+
+    #[test]
+    fn bad_lines_are_errors() {
+        for bad in [
+            "rule-table: local R17 1",
+            "rule-table: local R0 1",
+            "rule-table: local 3 1",
+            "rule-table: local R3 many",
+            "rule-table: local R3",
+            "rule-table: redis R3 1",
+            "rule-table: local R3 out r3_x",
+            "rule-table: local R3 out r3_x: ",
+        ] {
+            Tally::parse("local", bad).expect_err(bad);
+        }
+    }
+}
