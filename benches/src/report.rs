@@ -227,7 +227,7 @@ mod tests {
     fn table_reads() {
         let expected = "\
 local: free; other processes used 4 % of the machine
-  subject     p50       p99        rate  rate / floor  spread
+  subject     p50       p99       rate  rate / floor  spread
   ours     100 ns  100.0 µs   7.50 M/s          0.25    1.10
   floor     25 ns   25.0 µs  30.00 M/s          1.00    1.31  !
 

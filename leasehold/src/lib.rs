@@ -1,4 +1,61 @@
-//! placeholder
+//! One lock API for Rust, any backend: mutexes, read-write locks and semaphores that hold between
+//! tasks, processes and machines, with leases, fencing tokens and a fair queue.
+//!
+//! Pick a backend by Cargo feature and URL; no other line changes:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> leasehold::Result<()> {
+//! let locks = leasehold::connect("local:").await?;
+//!
+//! let lock = locks.mutex("orders/123")?;
+//! let guard = lock.lock().await?; // waits its turn
+//! charge("123", guard.token()).await; // the resource checks the token
+//! guard.release().await?; // tells the truth; dropping it only asks
+//!
+//! if let Some(guard) = lock.try_lock().await? {
+//!     drop(guard); // busy is None, never an error
+//! }
+//! lock.run(async |held| charge("123", held.token()).await).await?; // dropped when the lock is lost
+//!
+//! let table = locks.rw_lock("table/7")?;
+//! let readers = (table.read().await?, table.read().await?);
+//! # drop(readers);
+//! let slots = locks.semaphore("api", 5)?;
+//! let slot = slots.acquire().await?;
+//! # drop(slot);
+//! for waiter in locks.inspect("orders/123").await?.waiters() {
+//!     println!("{:?} waits since {:?}", waiter.owner(), waiter.since());
+//! }
+//! locks.shutdown().await?; // every pending release has left
+//! # Ok(())
+//! # }
+//! # async fn charge(_: &str, _: leasehold::FencingToken) {}
+//! ```
+//!
+//! # What a lock is, and what it is not
+//!
+//! A lock between processes is a lease: the store gives it away when it does not hear of the holder
+//! for one [`Ttl`], because the holder may be dead. A holder that only slept does not know that.
+//! Leasehold does what can be done on this side: it renews long before, it counts from before its
+//! request was sent, it stops believing before the store gives the lock away ([`Guard::is_held`],
+//! [`Guard::lost`], [`Guard::deadline`]), and `run` drops the work. What is left is a write that was
+//! under way; only the resource can refuse that, by the [`FencingToken`]. [`Gate`] is the check. A
+//! lock without it makes collisions rare, not impossible.
+//!
+//! # Backends
+//!
+//! | feature | URL | what it is |
+//! |---|---|---|
+//! | `local` (default) | `local:` | the tasks of this process; for one process, and for tests |
+//!
+//! See [`connect`] for URLs. [`Locks::guarantees`] tells what a backend excepts from the sixteen
+//! rules of [`Rule`].
+//!
+//! # Metrics and traces
+//!
+//! Waits, holds, losses and renewals are told to the crates `metrics` and `tracing`, see the
+//! documentation of `lockcore`.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,4 @@
-//! placeholder docs
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod acquisition;
