@@ -70,3 +70,8 @@ pub use lockcore::{
     Lease, Lock, LockName, Locks, LossCause, Mode, Mutex, OwnerLabel, Released, Renewal, Request,
     Result, Rule, RwLock, Semaphore, StaleToken, TryLock, Ttl,
 };
+
+/// The examples of the README compile and run.
+#[cfg(all(doctest, feature = "local"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -60,6 +60,12 @@ impl FakeStore {
         self.state().records()
     }
 
+    /// How many shared sessions are alive.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.state().sessions()
+    }
+
     /// How many notifications it has sent.
     #[must_use]
     pub fn notifications(&self) -> usize {

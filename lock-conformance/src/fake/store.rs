@@ -68,6 +68,12 @@ impl State {
         self.queues.values().map(Vec::len).sum()
     }
 
+    pub(super) fn sessions(&mut self) -> usize {
+        let now = BootInstant::now();
+        self.ends.retain(|_, end| *end > now);
+        self.ends.len()
+    }
+
     pub(super) fn open(&mut self, request: &Request) -> u64 {
         self.last_session += 1;
         if self.sessions == Sessions::Shared {
