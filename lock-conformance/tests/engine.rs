@@ -245,7 +245,30 @@ async fn renewals_without_answers_end_the_belief() {
     }
 }
 
-/// A TTL that the backend does not take, and a runtime that is gone: typed errors.
+/// What cannot be read on a silent link is unavailable: a read leaves nothing that may be applied.
+#[tokio::test]
+async fn a_read_on_a_silent_link_is_unavailable() {
+    for sessions in BOTH {
+        let store = FakeStore::new(sessions);
+        let client = client(&store);
+        client.link.cut();
+        let name = LockName::new("name").unwrap();
+        let error = soon("inspect ends", client.engine.inspect(&name)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert_eq!((error.backend(), error.operation()), ("fake", "inspect"));
+        let error = soon("try_lock ends", client.engine.try_lock(&long())).await.unwrap_err();
+        // With a session that is still to be opened, nothing was sent that could be applied.
+        let kind = match sessions {
+            Sessions::PerGrant => ErrorKind::Indeterminate,
+            Sessions::Shared => ErrorKind::Unavailable,
+        };
+        assert_eq!(error.kind(), kind, "{error}");
+        client.link.restore();
+        eventually("nothing is left", || async { store.records() == 0 }).await;
+    }
+}
+
+/// A runtime that is gone: typed errors, no panic.
 #[test]
 fn without_its_runtime_a_client_is_closed() {
     let store = FakeStore::new(Sessions::PerGrant);
@@ -261,6 +284,5 @@ fn without_its_runtime_a_client_is_closed() {
     assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
     assert!(!lease.is_held());
     drop(lease);
-    let lost = second.block_on(eventually("its TTL is over", || async { store.records() == 0 }));
-    assert_eq!(lost, ());
+    second.block_on(eventually("its TTL is over", || async { store.records() == 0 }));
 }

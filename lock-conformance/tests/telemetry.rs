@@ -110,8 +110,7 @@ async fn metrics_and_spans_tell_what_happened() {
     let acquires = |outcome: &str| {
         at(&format!("leasehold_acquires_total{{backend=fake,mode=exclusive,outcome={outcome}}}"))
     };
-    let outcomes =
-        ["granted", "busy", "timeout", "abandoned", "error"].map(|outcome| acquires(outcome));
+    let outcomes = ["granted", "busy", "timeout", "abandoned", "error"].map(acquires);
     assert_eq!(outcomes, [3.0, 1.0, 1.0, 1.0, 1.0], "{all:?}");
     assert_eq!(at("leasehold_wait_seconds{backend=fake,mode=exclusive}"), 3.0, "{all:?}");
     assert_eq!(at("leasehold_hold_seconds{backend=fake,mode=exclusive}"), 3.0, "{all:?}");

@@ -61,23 +61,7 @@ impl<D: Driver> Acquisition<D> {
     }
 
     async fn acquire(&self, caller: &mut Caller<D>) -> Result<Option<EngineLease<D>>> {
-        let seat = self.take_seat().await?;
-        if caller.is_closed() {
-            if seat.is_private {
-                self.withdraw(&seat);
-            }
-            return Ok(None);
-        }
-        let mut answer = match self.enqueue(&seat, caller).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                // A session of our own may be open already.
-                if error.kind() == ErrorKind::Indeterminate || seat.is_private {
-                    self.withdraw(&seat);
-                }
-                return Err(error);
-            }
-        };
+        let Some((seat, mut answer)) = self.sit_down(caller).await? else { return Ok(None) };
         let mut pace = Pace::new(self.entry.id());
         loop {
             let recheck = match answer.standing {
@@ -85,9 +69,7 @@ impl<D: Driver> Acquisition<D> {
                     return self.grant(seat, token, answer.sent).await.map(Some);
                 }
                 Standing::Busy => {
-                    if seat.is_private {
-                        self.withdraw(&seat);
-                    }
+                    self.leave(&seat);
                     return Ok(None);
                 }
                 Standing::Queued { recheck } => recheck,
@@ -121,10 +103,41 @@ impl<D: Driver> Acquisition<D> {
         }
     }
 
+    /// Takes a seat and queues; `None` when nobody waits for the outcome any more.
+    async fn sit_down(&self, caller: &Caller<D>) -> Result<Option<(Seat<D>, Answer)>> {
+        let mut is_first_seat = true;
+        loop {
+            let seat = self.take_seat().await?;
+            if caller.is_closed() {
+                self.leave(&seat);
+                return Ok(None);
+            }
+            let error = match self.enqueue(&seat, caller).await {
+                Ok(answer) => return Ok(Some((seat, answer))),
+                Err(error) => error,
+            };
+            match (&seat.tenure, error.kind()) {
+                // The store ended the session before we knew. A new one will do.
+                (Some(tenure), ErrorKind::Lost) if is_first_seat => {
+                    tenure.term.end(error.loss_cause().unwrap_or(LossCause::SessionEnded));
+                    is_first_seat = false;
+                }
+                (_, ErrorKind::Indeterminate) => {
+                    self.withdraw(&seat);
+                    return Err(error);
+                }
+                _ => {
+                    self.leave(&seat);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     async fn take_seat(&self) -> Result<Seat<D>> {
         let (shared, entry) = (&self.shared, &*self.entry);
         if !shared.sessions_are_shared() {
-            let session = shared.limited(shared.driver.open(entry), self.ttl()).await?;
+            let session = shared.harmless(shared.driver.open(entry)).await?;
             return Ok(Seat { session: Arc::new(session), tenure: None, is_private: false });
         }
         // A hold that nobody renews cannot live in a session that is renewed for others.
@@ -249,6 +262,13 @@ impl<D: Driver> Acquisition<D> {
         if let Some(Ok(answer)) = answer.ok().and_then(|mut answers| answers.pop()) {
             // A loss is in the term, where the lease finds it.
             let _: Result<(), LossCause> = tenure.renewed(sent, answer);
+        }
+    }
+
+    /// Gives up a seat that nothing of ours is queued in: a session of its own is to be ended.
+    fn leave(&self, seat: &Seat<D>) {
+        if seat.is_private {
+            self.withdraw(seat);
         }
     }
 

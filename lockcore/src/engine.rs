@@ -160,6 +160,15 @@ impl<D: Driver> Shared<D> {
         })
     }
 
+    /// [`Shared::limited`] for a command that changes no lock, whether it was applied or not.
+    pub(crate) async fn harmless<T>(&self, command: impl Future<Output = Result<T>>) -> Result<T> {
+        let error = match self.limited(command, Ttl::MIN).await {
+            Err(error) if error.kind() == ErrorKind::Indeterminate => error,
+            other => return other,
+        };
+        Err(Error::new(ErrorKind::Unavailable, error.message().to_owned()).with_source(error))
+    }
+
     /// The session that entries of this TTL share, opened if there is none that is valid.
     pub(crate) async fn shared_tenure(&self, entry: &Entry) -> Result<Arc<Tenure<D::Session>>> {
         let ttl = entry.request().ttl();
@@ -179,7 +188,7 @@ impl<D: Driver> Shared<D> {
     pub(crate) async fn open_tenure(&self, entry: &Entry) -> Result<Arc<Tenure<D::Session>>> {
         let ttl = entry.request().ttl();
         let sent = BootInstant::now();
-        let session = self.limited(self.driver.open(entry), ttl).await?;
+        let session = self.harmless(self.driver.open(entry)).await?;
         let tenure = Arc::new(Tenure::new(Arc::new(session), ttl, sent));
         self.keeper.keep(&tenure);
         Ok(tenure)
@@ -265,7 +274,7 @@ impl<D: Driver> Lock for Engine<D> {
             return Err(self.at(Error::closed(), "inspect"));
         }
         let answer = self.shared.driver.inspect(name);
-        self.shared.limited(answer, Ttl::MIN).await.map_err(|error| self.at(error, "inspect"))
+        self.shared.harmless(answer).await.map_err(|error| self.at(error, "inspect"))
     }
 
     async fn shutdown(&self) -> Result<()> {

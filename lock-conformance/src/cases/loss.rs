@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lockcore::{BootInstant, ErrorKind, LossCause, Renewal};
+use lockcore::{BootInstant, ErrorKind, LockName, LossCause, Mode, Renewal};
 
 use crate::harness::Step;
 use crate::stage::Stage;
@@ -206,11 +206,16 @@ pub async fn r12_a_waiter_without_a_session_learns(stage: &Stage) {
     stage.give_back(holder).await;
 }
 
-/// After its session died a client takes locks in a new one.
+/// After its session died a client takes locks in a new one, at once and once it knows.
 pub async fn r12_a_client_outlives_its_session(stage: &Stage) {
     let (client, link) = stage.client_on_a_link().await;
     let lease = stage.take(&client, &stage.brief(Renewal::Auto)).await;
     link.kill_session().await;
+    let name = LockName::new(format!("{}/other", stage.name())).expect("a name");
+    let other = stage.request_for(&name, Mode::Exclusive).with_ttl(stage.short_ttl());
+    let other = stage.take(&client, &other.expect("goes with any renewal")).await;
+    assert!(other.is_held());
+    stage.give_back(other).await;
     soon("the loss", lease.lost()).await;
     drop(lease);
     let lease = stage.wait(&client, &stage.brief(Renewal::Auto)).await;

@@ -2,7 +2,6 @@
 
 /// One change to product source that a test must notice.
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "nothing constructs it while the table is empty")]
 pub(super) struct Mutant {
     pub(super) name: &'static str,
     /// Path from the root of the workspace.
@@ -16,14 +15,406 @@ pub(super) struct Mutant {
     pub(super) case: &'static str,
 }
 
+/// What is common to the mutants that the suite on `local:` must notice.
+const LOCAL: Mutant = Mutant {
+    name: "",
+    file: "",
+    find: "",
+    replace: "",
+    package: "lock-local",
+    test_target: "it",
+    case: "",
+};
+
+/// What is common to those that the suite on the fake store must notice: mutants of the engine.
+const ENGINE: Mutant = Mutant { package: "lock-conformance", test_target: "fake", ..LOCAL };
+
+/// One promise is broken by each. Those of one package stand together, because the next mutant
+/// builds what the one before it left.
 pub(super) const MUTANTS: &[Mutant] = &[
-    // Mutant {
-    //     name: "shared-ignores-exclusive",
-    //     file: "lockcore/src/queue.rs",
-    //     find: "Mode::Shared => !before.iter().any(Entry::is_exclusive),",
-    //     replace: "Mode::Shared => true,",
-    //     package: "lock-local",
-    //     test_target: "it",
-    //     case: "conformance::r1_",
-    // },
+    Mutant {
+        name: "local-release-looks-at-no-token",
+        file: "lock-local/src/queue.rs",
+        find: "    pub(crate) fn release(&mut self, token: FencingToken) -> Option<BootInstant> {
+        let index = self.holders.binary_search_by_key(&token, |holder| holder.token).ok()?;",
+        replace: "    pub(crate) fn release(&mut self, _: FencingToken) -> Option<BootInstant> {
+        let index = self.holders.len().checked_sub(1)?;",
+        case: "conformance::r05_a_stale_release_frees_nobody",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-dropped-waiter-stays",
+        file: "lock-local/src/lock.rs",
+        find: "if self.client.table.give_up(self.key, self.ticket) {",
+        replace: "if self.ticket > 0 {",
+        case: "conformance::r10_a_writer_that_gives_up_frees_the_readers",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-grant-to-the-dropped-is-lost",
+        file: "lock-local/src/lock.rs",
+        find: "            self.client.table.release(self.key, grant.token);",
+        replace: "            drop(grant);",
+        case: "conformance::r06_a_grant_that_nobody_takes_is_given_back",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-try-overtakes",
+        file: "lock-local/src/queue.rs",
+        find: "if self.waiting() > 0 || !self.ahead.admits(mode) {",
+        replace: "if !self.ahead.admits(mode) {",
+        case: "conformance::r09_try_lock_never_overtakes",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-reader-overtakes-writer",
+        file: "lock-local/src/queue.rs",
+        find: "if self.waiting() > 0 || !self.ahead.admits(mode) {",
+        replace: "if (self.waiting() > 0 && mode != Mode::Shared) || !self.ahead.admits(mode) {",
+        case: "conformance::r10_the_story_of_four_clients",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-last-come-first-served",
+        file: "lock-local/src/queue.rs",
+        find: "self.waiters.push_back(Waiter {",
+        replace: "self.waiters.push_front(Waiter {",
+        case: "conformance::r09_first_come_first_served",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-readers-go-one-by-one",
+        file: "lock-local/src/queue.rs",
+        find: "while let Some(head) = self.waiters.front() {",
+        replace: "if let Some(head) = self.waiters.front() {",
+        case: "conformance::r10_readers_behind_a_writer_go_together",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-kinds-mix",
+        file: "lock-local/src/queue.rs",
+        find: "        self.check_mode(mode)?;\n",
+        replace: "",
+        case: "conformance::r01_kinds_do_not_mix",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-tokens-are-reused",
+        file: "lock-local/src/token.rs",
+        find: "COUNTER.fetch_add(1, Relaxed)",
+        replace: "COUNTER.load(Relaxed)",
+        case: "conformance::r02_tokens_rise_over_releases",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-tokens-fall",
+        file: "lock-local/src/token.rs",
+        find: "COUNTER.fetch_add(1, Relaxed)",
+        replace: "COUNTER.fetch_sub(1, Relaxed)",
+        case: "conformance::r02_tokens_rise_along_the_queue",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-release-wakes-nobody",
+        file: "lock-local/src/table.rs",
+        find: "let deliveries = queue.promote(Clock::now);",
+        replace: "let deliveries = Deliveries::new();",
+        case: "conformance::r08_a_release_during_the_wait_is_seen",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-names-fold-case",
+        file: "lock-local/src/table.rs",
+        find: "Key { name: name.clone(), hash: self.hasher.hash_one(name.as_str()) }",
+        replace: "let folded = LockName::new(name.as_str().to_lowercase());
+        let name = folded.unwrap_or_else(|_| name.clone());
+        Key { hash: self.hasher.hash_one(name.as_str()), name }",
+        case: "conformance::r14_odd_names_are_apart",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-hold-never-ends",
+        file: "lock-local/src/queue.rs",
+        find: "self.retain_holders(|holder| holder.expires > now);",
+        replace: "self.next_expiry = BootInstant::FAR;",
+        case: "conformance::r01_an_expired_hold_does_not_overlap",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-end-wakes-nobody",
+        file: "lock-local/src/expiry.rs",
+        find: "        state.ends.insert((at, token), key.clone());\n",
+        replace: "",
+        case: "specific::holds_end_without_a_runtime_and_in_their_order",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-hold-ends-with-the-belief",
+        file: "lock-local/src/queue.rs",
+        find: "(term::deadline(since, self.ttl), since.saturating_add(self.ttl.as_duration()))",
+        replace: "(term::deadline(since, self.ttl), term::deadline(since, self.ttl))",
+        case: "conformance::r04_loss_is_signalled_by_the_deadline",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-renewal-moves-no-end",
+        file: "lock-local/src/queue.rs",
+        find: "std::mem::replace(&mut self.holders[index].expires, expires)",
+        replace: "std::mem::replace(&mut { self.holders[index].expires }, expires)",
+        case: "specific::a_renewal_moves_the_end_for_those_who_wait",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-hold-has-no-limit",
+        file: "lock-local/src/queue.rs",
+        find: "(term::hold_limit(since, max_hold, self.ttl), since.saturating_add(max_hold))",
+        replace: "(term::hold_limit(since, max_hold, self.ttl), BootInstant::FAR)",
+        case: "conformance::r04_a_hold_has_its_limit",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-waiters-have-no-cap",
+        file: "lock-local/src/queue.rs",
+        find: "if self.waiting() >= max_waiters {",
+        replace: "if self.waiting() > max_waiters {",
+        case: "conformance::r15_waiters_are_capped",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-shutdown-forgets-waiters",
+        file: "lock-local/src/queue.rs",
+        find: "waiter.sender.is_some() && waiter.client != client",
+        replace: "waiter.sender.is_some()",
+        case: "conformance::r15_a_shutdown_leaves_nothing",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-use-after-shutdown",
+        file: "lock-local/src/table.rs",
+        find: "if !(terms.is_open)() {",
+        replace: "if terms.client == ClientId::MAX {",
+        case: "conformance::r15_use_after_shutdown_is_refused",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-second-release-succeeds",
+        file: "lock-local/src/lease.rs",
+        find: "if was_held && (stood || self.client.is_closed()) {",
+        replace: "if was_held || !stood || self.client.is_closed() {",
+        case: "conformance::r05_a_second_release_is_not_held",
+        ..LOCAL
+    },
+    Mutant {
+        name: "rule-one-permit-more",
+        file: "lockcore/src/queue.rs",
+        find: "self.permits < of.get() as usize",
+        replace: "self.permits <= of.get() as usize",
+        case: "conformance::r01_a_semaphore_is_never_exceeded",
+        ..LOCAL
+    },
+    Mutant {
+        name: "rule-reader-beside-writer",
+        file: "lockcore/src/queue.rs",
+        find: "self.exclusive == 0 && self.permits == 0",
+        replace: "self.permits == 0",
+        case: "conformance::r01_readers_share_and_writers_do_not",
+        ..LOCAL
+    },
+    Mutant {
+        name: "term-has-no-margin",
+        file: "lockcore/src/term.rs",
+        find: "sent.saturating_add(ttl.belief())",
+        replace: "sent.saturating_add(ttl.as_duration())",
+        case: "specific::the_deadline_of_a_renewed_hold_is_always_a_belief_away",
+        ..LOCAL
+    },
+    Mutant {
+        name: "term-outlives-its-deadline",
+        file: "lockcore/src/term.rs",
+        find: "Ok(deadline) if now < deadline => return None,",
+        replace: "Ok(_) if now < BootInstant::FAR => return None,",
+        case: "conformance::r04_a_blocked_runtime_knows_at_once",
+        ..LOCAL
+    },
+    Mutant {
+        name: "handle-works-on-after-a-loss",
+        file: "lockcore/src/handle.rs",
+        find: "cause = guard.lost() =>",
+        replace: "cause = std::future::pending::<crate::LossCause>() =>",
+        case: "conformance::r16_run_tells_what_became_of_the_work",
+        ..LOCAL
+    },
+    Mutant {
+        name: "engine-deadline-from-the-reply",
+        file: "lockcore/src/acquisition.rs",
+        find: "Ok(standing) => return Ok(Answer { standing, sent }),",
+        replace: "Ok(standing) => return Ok(Answer { standing, sent: BootInstant::now().max(sent) }),",
+        case: "per_grant::conformance::r04_the_deadline_counts_from_the_request",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-waits-for-a-word",
+        file: "lockcore/src/acquisition.rs",
+        find: "() = tokio::time::sleep(pause) => Ok(None),",
+        replace: "() = tokio::time::sleep(pause * 1_000) => Ok(None),",
+        case: "per_grant::conformance::r08_granted_without_a_notification",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-enqueues-once",
+        file: "lockcore/src/acquisition.rs",
+        find: "const ENQUEUE_ATTEMPTS: u32 = 3;",
+        replace: "const ENQUEUE_ATTEMPTS: u32 = 1;",
+        case: "per_grant::conformance::r11_an_unknown_acquisition_is_resolved",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-error-looks-unknown",
+        file: "lockcore/src/acquisition.rs",
+        find: "            if !unknown {",
+        replace: "            if unknown && !unknown {",
+        case: "per_grant::conformance::r11_a_refusing_store_is_unavailable",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-error-looks-busy",
+        file: "lockcore/src/acquisition.rs",
+        find: "                    self.withdraw(&seat);
+                }
+                return Err(error);",
+        replace: "                    self.withdraw(&seat);
+                }
+                return Ok(None);",
+        case: "per_grant::conformance::r16_an_error_is_not_busy",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-leaves-an-unknown-acquisition",
+        file: "lockcore/src/acquisition.rs",
+        find: "if error.kind() == ErrorKind::Indeterminate || seat.is_private {",
+        replace: "if seat.is_private {",
+        case: "per_grant::conformance::r06_an_unknown_acquisition_is_withdrawn",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-abandoned-waiter-stays",
+        file: "lockcore/src/acquisition.rs",
+        find: "                Err(stop) => {
+                    self.withdraw(&seat);",
+        replace: "                Err(stop) => {
+                    if !matches!(stop, Stop::Abandoned) {
+                        self.withdraw(&seat);
+                    }",
+        case: "per_grant::conformance::r10_a_writer_that_gives_up_frees_the_readers",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-never-is-renewed-in-a-shared-session",
+        file: "lockcore/src/acquisition.rs",
+        find: "let is_private = entry.request().renewal() == Renewal::Never;",
+        replace: "let is_private = false;",
+        case: "shared::conformance::r04_a_blocked_runtime_knows_at_once",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-uses-a-dead-session",
+        file: "lockcore/src/engine.rs",
+        find: "            && tenure.term.is_valid_at(BootInstant::now())\n",
+        replace: "",
+        case: "shared::conformance::r12_a_client_outlives_its_session",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-shutdown-leaves-holders",
+        file: "lockcore/src/engine.rs",
+        find: "            grant.lose(LossCause::Shutdown);",
+        replace: "            drop(grant);",
+        case: "per_grant::conformance::r15_a_shutdown_leaves_nothing",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-shutdown-waits-for-no-job",
+        file: "lockcore/src/engine.rs",
+        find: "        self.jobs.idle().await;\n",
+        replace: "",
+        case: "per_grant::conformance::r15_a_shutdown_waits_for_drops",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-dropped-lease-stays",
+        file: "lockcore/src/engine_lease.rs",
+        find: "        self.grant.own.end(LossCause::Released);
+        self.grant.withdraw(None);",
+        replace: "        self.grant.own.end(LossCause::Released);",
+        case: "per_grant::conformance::r15_a_guard_is_given_back_wherever_it_drops",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-release-of-nothing-succeeds",
+        file: "lockcore/src/engine_lease.rs",
+        find: "Ok(Ok(Withdrawn::Removed)) => Ok(",
+        replace: "Ok(Ok(Withdrawn::Removed | Withdrawn::Absent)) => Ok(",
+        case: "per_grant::conformance::r05_a_removed_holder_frees_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-limit-of-a-hold-frees-nobody",
+        file: "lockcore/src/engine_lease.rs",
+        find: "            grant.end_in_time();",
+        replace: "            drop(Arc::downgrade(&grant));",
+        case: "per_grant::conformance::r04_a_hold_has_its_limit",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-withdraws-once",
+        file: "lockcore/src/withdrawal.rs",
+        find: "            tokio::time::sleep(pace.backoff()).await;",
+        replace: "            tokio::time::sleep(pace.backoff()).await;
+            break;",
+        case: "per_grant::conformance::r05_a_repeated_release_hits_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-repeated-release-is-not-held",
+        file: "lockcore/src/withdrawal.rs",
+        find: "Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Removed)),",
+        replace: "Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Absent)),",
+        case: "shared::conformance::r05_a_repeated_release_hits_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "keeper-renews-once",
+        file: "lockcore/src/keeper.rs",
+        find: "(\"kept\", Some(sent.saturating_add(period)))",
+        replace: "(\"kept\", None)",
+        case: "per_grant::conformance::r04_renewal_keeps_it",
+        ..ENGINE
+    },
+    Mutant {
+        name: "keeper-gives-up-after-one-failure",
+        file: "lockcore/src/keeper.rs",
+        find: "(\"failed\", Some(BootInstant::now().saturating_add(pause(period))))",
+        replace: "(\"failed\", None)",
+        case: "shared::conformance::r04_one_failed_renewal_is_no_loss",
+        ..ENGINE
+    },
+    Mutant {
+        name: "keeper-waits-for-ever-for-one-answer",
+        file: "lockcore/src/keeper.rs",
+        find: "timeout(shortest.renewal_period() / 2, driver.renew(&sessions))",
+        replace: "timeout(Duration::MAX, driver.renew(&sessions))",
+        case: "per_grant::conformance::r04_one_failed_renewal_is_no_loss",
+        ..ENGINE
+    },
+    Mutant {
+        name: "keeper-keeps-what-is-gone",
+        file: "lockcore/src/keeper.rs",
+        find: "            Renewed::Gone(cause) => {
+                self.term.end(cause);
+                Err(cause)
+            }",
+        replace: "            Renewed::Gone(_) => Ok(()),",
+        case: "per_grant::conformance::r04_a_removed_record_is_noticed",
+        ..ENGINE
+    },
 ];
