@@ -9,7 +9,7 @@ use lockcore::{
     Renewal, Request, Result, Term, Ttl, term,
 };
 
-use crate::lock::{BACKEND, Client};
+use crate::lock::{BACKEND, Lane};
 use crate::queue::Grant;
 use crate::sync::Clock;
 use crate::table::Key;
@@ -17,18 +17,17 @@ use crate::table::Key;
 /// A lock that is held. Dropping it gives the lock back, there and then.
 #[must_use = "dropping a lease gives the lock back at once"]
 pub struct LocalLease {
-    client: Arc<Client>,
+    client: Arc<Lane>,
     key: Key,
     mode: Mode,
     ttl: Ttl,
     renewal: Renewal,
     token: FencingToken,
-    since: BootInstant,
     term: Term,
 }
 
 impl LocalLease {
-    pub(crate) fn new(client: Arc<Client>, key: Key, request: &Request, grant: Grant) -> Self {
+    pub(crate) fn new(client: Arc<Lane>, key: Key, request: &Request, grant: Grant) -> Self {
         let on_deadline = match request.renewal() {
             Renewal::AutoUntil(_) => LossCause::MaxHold,
             Renewal::Auto | Renewal::Never => LossCause::Expired,
@@ -40,7 +39,6 @@ impl LocalLease {
             ttl: request.ttl(),
             renewal: request.renewal(),
             token: grant.token,
-            since: grant.since,
             term: Term::with_cause(grant.deadline, on_deadline),
         }
     }
@@ -61,7 +59,7 @@ impl LocalLease {
         let stood = self.client.table.release(&self.key, self.token);
         // A shutdown at the same moment took it out for us.
         if was_held && (stood || self.client.is_closed()) {
-            return Ok(Released::new(self.token, Clock::now().saturating_since(self.since)));
+            return Ok(Released::new(self.token));
         }
         Err(Error::new(ErrorKind::NotHeld, "this grant was lost or released before")
             .at(BACKEND, "release"))
@@ -148,7 +146,8 @@ impl Lease for LocalLease {
 
 impl Drop for LocalLease {
     fn drop(&mut self) {
-        if self.term.end(LossCause::Released) || self.loss() != Some(LossCause::Released) {
+        // Nobody waits for the end of a term that is being dropped: it need not be ended.
+        if self.term.end_at(BootInstant::from_nanos(0)) != Some(LossCause::Released) {
             self.client.table.release(&self.key, self.token);
         }
     }

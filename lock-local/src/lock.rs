@@ -1,19 +1,20 @@
 //! A client of the store.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use lockcore::{
-    Error, Guarantees, Inspection, Lease, Lock, LockName, Request, Result, Rule, TryLock,
+    Error, FencingToken, Guarantees, Inspection, Lease, Lock, LockName, LossCause, Request, Result,
+    Rule, TryLock,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use crate::queue::{ClientId, Grant, Ticket};
+use crate::queue::{ClientId, Grant, Turn};
 use crate::sync::AtomicBool;
 use crate::table::{Asked, Key, Table, Terms};
 use crate::{LocalConfig, LocalLease};
@@ -25,6 +26,23 @@ use crate::{LocalConfig, LocalLease};
 #[derive(Clone)]
 pub struct LocalLock {
     client: Arc<Client>,
+    lanes: Arc<[Arc<Lane>]>,
+}
+
+/// A client as some of its leases share it. The others count their references elsewhere, so that
+/// threads with different locks do not fight over one line of memory.
+// Two lines of 64 bytes: neighbours are fetched in pairs.
+#[repr(align(128))]
+pub(crate) struct Lane {
+    client: Arc<Client>,
+}
+
+impl std::ops::Deref for Lane {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 /// What the clones of a [`LocalLock`] and its leases share.
@@ -54,7 +72,10 @@ impl LocalLock {
             closing: Notify::new(),
             guarantees: guarantees(),
         };
-        Self { client: Arc::new(client) }
+        let client = Arc::new(client);
+        let lane = |_| Arc::new(Lane { client: client.clone() });
+        let lanes = (0..LANES).map(lane).collect();
+        Self { client, lanes }
     }
 
     /// Another client of the same store, as another connection would be.
@@ -79,9 +100,9 @@ impl LocalLock {
     /// a mode that does not go with this one.
     pub fn try_acquire(&self, request: &Request) -> Result<Option<LocalLease>> {
         let key = self.client.table.key(request.name());
-        match self.client.ask(&key, request, false).map_err(|error| at(error, "try_lock"))? {
+        match self.client.ask(&key, request, None).map_err(|error| at(error, "try_lock"))? {
             Asked::Granted(grant) => {
-                Ok(Some(LocalLease::new(self.client.clone(), key, request, grant)))
+                Ok(Some(LocalLease::new(self.lane(&key), key, request, grant)))
             }
             Asked::Busy | Asked::Queued(..) => Ok(None),
         }
@@ -118,15 +139,17 @@ impl LocalLock {
     /// ```
     pub async fn acquire(&self, request: &Request) -> Result<LocalLease> {
         let key = self.client.table.key(request.name());
-        let grant = match self.client.ask(&key, request, true).map_err(|error| at(error, "lock"))? {
+        let asked =
+            poll_fn(|context| Poll::Ready(self.client.ask(&key, request, Some(context.waker()))));
+        let grant = match asked.await.map_err(|error| at(error, "lock"))? {
             Asked::Granted(grant) => grant,
-            Asked::Queued(ticket, receiver) => {
-                let wait = Wait { client: &self.client, key: &key, ticket, receiver };
+            Asked::Queued(token) => {
+                let wait = Wait { client: &self.client, key: &key, token, state: WaitState::New };
                 wait.await.map_err(|error| at(error, "lock"))?
             }
             Asked::Busy => return Err(at(Error::closed(), "lock")),
         };
-        Ok(LocalLease::new(self.client.clone(), key, request, grant))
+        Ok(LocalLease::new(self.lane(&key), key, request, grant))
     }
 
     /// How many hold a lock of this store or wait for one, of whatever client.
@@ -140,6 +163,10 @@ impl LocalLock {
     pub fn advance(&self, by: std::time::Duration) {
         crate::sync::Clock::advance(by);
         self.client.table.expiries().expire_due(crate::sync::Clock::now());
+    }
+
+    fn lane(&self, key: &Key) -> Arc<Lane> {
+        self.lanes[key.pick(LANES)].clone()
     }
 
     fn close(&self) {
@@ -163,47 +190,57 @@ impl Client {
         }
     }
 
-    fn ask(&self, key: &Key, request: &Request, waits: bool) -> Result<Asked> {
+    fn ask(&self, key: &Key, request: &Request, waker: Option<&Waker>) -> Result<Asked> {
         let terms = Terms {
             client: self.id,
-            max_waiters: waits.then_some(self.max_waiters),
+            waits: waker.map(|waker| (waker, self.max_waiters)),
             is_open: &|| !self.is_closed(),
         };
         self.table.ask(key, request, &terms)
     }
 }
 
-/// A place in the queue. Dropping it gives the place up, there and then.
+/// A place in the queue. Dropping it gives the place up, there and then, or the grant if that was
+/// made meanwhile: both stand in the table, and nothing is on the way in between.
 struct Wait<'a> {
     client: &'a Client,
     key: &'a Key,
-    ticket: Ticket,
-    receiver: oneshot::Receiver<Grant>,
+    token: FencingToken,
+    state: WaitState,
+}
+
+enum WaitState {
+    /// Queued in this very poll, with its waker.
+    New,
+    Waiting,
+    Done,
 }
 
 impl Future for Wait<'_> {
     type Output = Result<Grant>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sender is dropped unused only by the shutdown of this client.
-        let received = ready!(Pin::new(&mut self.receiver).poll(context));
-        Poll::Ready(received.map_err(|_| Error::closed()))
+        if let WaitState::New = self.state {
+            self.state = WaitState::Waiting;
+            return Poll::Pending;
+        }
+        let turn = self.client.table.turn(self.key, self.token, context.waker());
+        let outcome = match turn {
+            Turn::Waiting => return Poll::Pending,
+            Turn::Granted(grant) => Ok(grant),
+            Turn::Gone if self.client.is_closed() => Err(Error::closed()),
+            // It had its turn and slept through it.
+            Turn::Gone => Err(Error::lost(LossCause::Expired)),
+        };
+        self.state = WaitState::Done;
+        Poll::Ready(outcome)
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if self.receiver.is_terminated() {
-            return;
-        }
-        if self.client.table.give_up(self.key, self.ticket) {
-            return;
-        }
-        // The grant is on its way: from here on its sender finds the channel closed and takes it
-        // back, unless it has arrived already.
-        self.receiver.close();
-        if let Ok(grant) = self.receiver.try_recv() {
-            self.client.table.release(self.key, grant.token);
+        if !matches!(self.state, WaitState::Done) {
+            self.client.table.give_up(self.key, self.token);
         }
     }
 }
@@ -273,3 +310,6 @@ fn guarantees() -> Guarantees {
 }
 
 pub(crate) const BACKEND: &str = "local";
+
+/// A power of two, above the threads that a machine usually has.
+const LANES: usize = 16;

@@ -1,16 +1,18 @@
 //! The queue of one name: who holds it, who waits for it.
 
 use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::SystemTime;
 
 use lockcore::queue::Ahead;
 use lockcore::{
     BootInstant, Claim, Error, ErrorKind, FencingToken, Inspection, LockName, Mode, OwnerLabel,
-    Renewal, Request, Result, Ttl, term,
+    Renewal, Request, Result, Ttl, clock, term,
 };
 use smallvec::SmallVec;
-use tokio::sync::oneshot;
 
-use crate::token;
+use crate::sync::Clock;
+use crate::token::Tokens;
 
 /// A name that somebody holds or waits for. A name without either has no queue.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(crate) struct Queue {
     /// In the order of their tokens, which is that of their grants.
     holders: SmallVec<[Holder; 1]>,
     ahead: Ahead,
-    /// In the order of their tickets. A waiter that gave up stays as a gap until it is passed.
+    /// In the order of their tokens. A waiter that gave up stays as a gap until it is passed.
     waiters: VecDeque<Waiter>,
     gaps: usize,
     /// The earliest end of a hold.
@@ -34,17 +36,28 @@ pub(crate) struct Grant {
     pub(crate) deadline: BootInstant,
     /// When the queue goes on without the holder.
     pub(crate) expires: BootInstant,
-    pub(crate) since: BootInstant,
 }
 
-/// Grants to be sent once the shard is unlocked, so that no waker runs under its lock.
-pub(crate) type Deliveries = SmallVec<[(oneshot::Sender<Grant>, Grant); 1]>;
+/// Those who were granted, or thrown out, meanwhile; to be woken once the shard is unlocked, so that
+/// no waker runs under its lock.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    pub(crate) wakers: SmallVec<[Waker; 1]>,
+    /// The ends of the new holds, where they have one.
+    pub(crate) ends: Vec<(BootInstant, FencingToken)>,
+}
+
+/// What became of somebody who waits.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    Waiting,
+    Granted(Grant),
+    /// It neither waits nor holds any more.
+    Gone,
+}
 
 /// Which client of the table somebody belongs to.
 pub(crate) type ClientId = u64;
-
-/// The place of a waiter; unique in its shard for all time.
-pub(crate) type Ticket = u64;
 
 #[derive(Debug)]
 struct Holder {
@@ -52,20 +65,22 @@ struct Holder {
     client: ClientId,
     mode: Mode,
     owner: Option<OwnerLabel>,
-    since: BootInstant,
+    since: SystemTime,
+    deadline: BootInstant,
     expires: BootInstant,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    ticket: Ticket,
+    /// The token of its grant: who queued first is granted first, so it may be drawn here.
+    token: FencingToken,
     client: ClientId,
     mode: Mode,
     hold: Hold,
     owner: Option<OwnerLabel>,
-    since: BootInstant,
+    since: SystemTime,
     /// `None` is a gap.
-    sender: Option<oneshot::Sender<Grant>>,
+    waker: Option<Waker>,
 }
 
 /// How long a hold lasts, once it begins.
@@ -80,18 +95,20 @@ impl Hold {
         Self { ttl: request.ttl(), renewal: request.renewal() }
     }
 
-    fn grant(self, since: BootInstant) -> Grant {
+    fn grant(self, token: FencingToken) -> Grant {
         let (deadline, expires) = match self.renewal {
             // The holder lives in this process: as long as it holds the guard, it is alive.
             Renewal::Auto => (BootInstant::FAR, BootInstant::FAR),
             Renewal::AutoUntil(max_hold) => {
+                let since = Clock::now();
                 (term::hold_limit(since, max_hold, self.ttl), since.saturating_add(max_hold))
             }
             Renewal::Never => {
+                let since = Clock::now();
                 (term::deadline(since, self.ttl), since.saturating_add(self.ttl.as_duration()))
             }
         };
-        Grant { token: token::next(), deadline, expires, since }
+        Grant { token, deadline, expires }
     }
 }
 
@@ -105,6 +122,17 @@ impl Queue {
             gaps: 0,
             next_expiry: BootInstant::FAR,
         }
+    }
+
+    /// Nobody uses this queue; from now on it is that of another name.
+    pub(crate) fn rename(&mut self, name: LockName) {
+        self.name = name;
+    }
+
+    /// Nobody uses this queue, and perhaps nobody will for long.
+    pub(crate) fn give_memory_back(&mut self) {
+        self.holders.shrink_to_fit();
+        self.waiters.shrink_to(COMPACT_FROM);
     }
 
     pub(crate) fn name(&self) -> &LockName {
@@ -125,14 +153,20 @@ impl Queue {
         &mut self,
         request: &Request,
         client: ClientId,
-        now: BootInstant,
+        tokens: &mut Tokens,
     ) -> Result<Option<Grant>> {
         let mode = request.mode();
         self.check_mode(mode)?;
         if self.waiting() > 0 || !self.ahead.admits(mode) {
             return Ok(None);
         }
-        Ok(Some(self.hold(client, mode, Hold::of(request), request.owner().cloned(), now)))
+        Ok(Some(self.hold(
+            client,
+            mode,
+            Hold::of(request),
+            request.owner().cloned(),
+            tokens.next(),
+        )))
     }
 
     /// Puts a waiter at the end.
@@ -140,10 +174,10 @@ impl Queue {
         &mut self,
         request: &Request,
         client: ClientId,
-        ticket: Ticket,
+        tokens: &mut Tokens,
+        waker: &Waker,
         max_waiters: usize,
-        now: BootInstant,
-    ) -> Result<oneshot::Receiver<Grant>> {
+    ) -> Result<FencingToken> {
         if self.waiting() >= max_waiters {
             return Err(Error::new(
                 ErrorKind::QueueFull,
@@ -152,33 +186,48 @@ impl Queue {
                 ),
             ));
         }
-        let (sender, receiver) = oneshot::channel();
+        let token = tokens.next();
         self.waiters.push_back(Waiter {
-            ticket,
+            token,
             client,
             mode: request.mode(),
             hold: Hold::of(request),
             owner: request.owner().cloned(),
-            since: now,
-            sender: Some(sender),
+            since: clock::coarse(),
+            waker: Some(waker.clone()),
         });
-        Ok(receiver)
+        Ok(token)
     }
 
-    /// Takes a waiter out; false when it does not wait, because it was granted.
-    pub(crate) fn give_up(&mut self, ticket: Ticket) -> bool {
-        let Ok(index) = self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket) else {
-            return false;
+    /// What became of a waiter; `waker` is woken when that changes.
+    pub(crate) fn turn(&mut self, token: FencingToken, waker: &Waker) -> Turn {
+        if let Ok(index) = self.holders.binary_search_by_key(&token, |holder| holder.token) {
+            let Holder { deadline, expires, .. } = self.holders[index];
+            return Turn::Granted(Grant { token, deadline, expires });
+        }
+        let index = self.waiters.binary_search_by_key(&token, |waiter| waiter.token);
+        match index.ok().and_then(|index| self.waiters[index].waker.as_mut()) {
+            Some(present) => {
+                present.clone_from(waker);
+                Turn::Waiting
+            }
+            None => Turn::Gone,
+        }
+    }
+
+    /// Takes a waiter out, or the holder that it became; the end of its hold if it was one.
+    pub(crate) fn give_up(&mut self, token: FencingToken) -> Option<BootInstant> {
+        let Ok(index) = self.waiters.binary_search_by_key(&token, |waiter| waiter.token) else {
+            return self.release(token);
         };
-        let was_waiting = self.waiters[index].sender.take().is_some();
-        self.gaps += usize::from(was_waiting);
+        self.gaps += usize::from(self.waiters[index].waker.take().is_some());
         // Each compaction is paid for by the gaps that it removes.
         if self.gaps > COMPACT_FROM && self.gaps * 2 > self.waiters.len() {
-            self.waiters.retain(|waiter| waiter.sender.is_some());
+            self.waiters.retain(|waiter| waiter.waker.is_some());
             self.waiters.shrink_to(self.waiters.len() * 2);
             self.gaps = 0;
         }
-        was_waiting
+        None
     }
 
     /// Takes a holder out; its end if it was one.
@@ -218,9 +267,12 @@ impl Queue {
         ended
     }
 
-    /// Takes out all that belongs to `client`, and returns the ends of its holds. Its waiters find
-    /// their channel closed.
-    pub(crate) fn evict(&mut self, client: ClientId) -> Vec<(BootInstant, FencingToken)> {
+    /// Takes out all that belongs to `client`, and returns the ends of its holds.
+    pub(crate) fn evict(
+        &mut self,
+        client: ClientId,
+        wakes: &mut Wakes,
+    ) -> Vec<(BootInstant, FencingToken)> {
         let mut ends = Vec::new();
         self.retain_holders(|holder| {
             let stays = holder.client != client;
@@ -229,38 +281,46 @@ impl Queue {
             }
             stays
         });
-        self.waiters.retain(|waiter| waiter.sender.is_some() && waiter.client != client);
+        self.waiters.retain_mut(|waiter| {
+            if waiter.client == client {
+                wakes.wakers.extend(waiter.waker.take());
+            }
+            waiter.waker.is_some()
+        });
         self.gaps = 0;
         ends
     }
 
     /// Grants to those at the head whose turn it is.
-    pub(crate) fn promote(&mut self, now: impl Fn() -> BootInstant) -> Deliveries {
-        let mut deliveries = Deliveries::new();
+    pub(crate) fn promote(&mut self, wakes: &mut Wakes) {
         while let Some(head) = self.waiters.front() {
-            if head.sender.is_some() && !self.ahead.admits(head.mode) {
+            if head.waker.is_some() && !self.ahead.admits(head.mode) {
                 break;
             }
             let Some(head) = self.waiters.pop_front() else { break };
-            match head.sender {
-                Some(sender) => {
-                    let grant = self.hold(head.client, head.mode, head.hold, head.owner, now());
-                    deliveries.push((sender, grant));
+            match head.waker {
+                Some(waker) => {
+                    let grant =
+                        self.hold(head.client, head.mode, head.hold, head.owner, head.token);
+                    wakes.wakers.push(waker);
+                    if grant.expires != BootInstant::FAR {
+                        wakes.ends.push((grant.expires, grant.token));
+                    }
                 }
                 None => self.gaps -= 1,
             }
         }
-        deliveries
     }
 
     pub(crate) fn inspect(&self) -> Inspection {
         let holders = self.holders.iter().map(|holder| {
-            let since = holder.since.to_wall();
-            Claim::held(holder.owner.clone(), holder.mode, since, holder.token)
+            Claim::held(holder.owner.clone(), holder.mode, holder.since, holder.token)
         });
-        let waiters = self.waiters.iter().filter(|waiter| waiter.sender.is_some()).map(|waiter| {
-            Claim::waiting(waiter.owner.clone(), waiter.mode, waiter.since.to_wall())
-        });
+        let waiters = self
+            .waiters
+            .iter()
+            .filter(|waiter| waiter.waker.is_some())
+            .map(|waiter| Claim::waiting(waiter.owner.clone(), waiter.mode, waiter.since));
         Inspection::new(holders.collect(), waiters.collect())
     }
 
@@ -286,11 +346,19 @@ impl Queue {
         mode: Mode,
         hold: Hold,
         owner: Option<OwnerLabel>,
-        since: BootInstant,
+        token: FencingToken,
     ) -> Grant {
-        let grant = hold.grant(since);
-        let (token, expires) = (grant.token, grant.expires);
-        self.holders.push(Holder { token, client, mode, owner, since, expires });
+        let grant = hold.grant(token);
+        let (deadline, expires) = (grant.deadline, grant.expires);
+        self.holders.push(Holder {
+            token,
+            client,
+            mode,
+            owner,
+            since: clock::coarse(),
+            deadline,
+            expires,
+        });
         self.ahead.add(mode);
         self.next_expiry = self.next_expiry.min(expires);
         grant
@@ -298,7 +366,7 @@ impl Queue {
 
     fn check_mode(&self, mode: Mode) -> Result<()> {
         let present = self.holders.first().map(|holder| holder.mode).or_else(|| {
-            self.waiters.iter().find(|waiter| waiter.sender.is_some()).map(|waiter| waiter.mode)
+            self.waiters.iter().find(|waiter| waiter.waker.is_some()).map(|waiter| waiter.mode)
         });
         match present {
             Some(present) if !present.goes_with(mode) => Err(Error::new(

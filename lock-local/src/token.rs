@@ -1,4 +1,4 @@
-//! The counter of fencing tokens, one for the process.
+//! Fencing tokens: one counter for the process.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,13 +6,30 @@ use std::time::SystemTime;
 
 use lockcore::FencingToken;
 
-/// The next token. Called under the lock of a shard, so the tokens of one name rise in the order of
-/// its grants.
-pub(crate) fn next() -> FencingToken {
-    loop {
-        // Zero, after 2^64 grants, is the one number that is no token.
-        if let Some(token) = FencingToken::new(COUNTER.fetch_add(1, Relaxed)) {
-            return token;
+/// The tokens of a shard, drawn from the counter of the process in runs: neighbours do not fight
+/// over one line of memory at every grant.
+///
+/// Used under the lock of the shard, and a later run lies above an earlier one, so the tokens of one
+/// name rise in the order of its grants.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    next: u64,
+    end: u64,
+}
+
+impl Tokens {
+    pub(crate) fn next(&mut self) -> FencingToken {
+        loop {
+            if self.next == self.end {
+                self.next = COUNTER.fetch_add(RUN, Relaxed);
+                self.end = self.next.wrapping_add(RUN);
+            }
+            let number = self.next;
+            self.next = number.wrapping_add(1);
+            // Zero, after 2^64 grants, is the one number that is no token.
+            if let Some(token) = FencingToken::new(number) {
+                return token;
+            }
         }
     }
 }
@@ -23,3 +40,5 @@ static COUNTER: LazyLock<AtomicU64> = LazyLock::new(|| {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     AtomicU64::new(u64::try_from(since_epoch.as_micros()).unwrap_or(1).max(1))
 });
+
+const RUN: u64 = 64;

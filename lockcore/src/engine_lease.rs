@@ -21,7 +21,6 @@ pub(crate) struct Grant<D: Driver> {
     shared: Arc<Shared<D>>,
     pub(crate) entry: Arc<Entry>,
     token: FencingToken,
-    since: BootInstant,
     own: Arc<Term>,
     tenure: Arc<Tenure<D::Session>>,
     /// Whether the session is that of this grant alone, opened for it.
@@ -51,7 +50,6 @@ impl<D: Driver> Grant<D> {
             shared: shared.clone(),
             entry: entry.clone(),
             token,
-            since: BootInstant::now(),
             own,
             tenure,
             ends_session,
@@ -203,7 +201,7 @@ impl<D: Driver> Lease for EngineLease<D> {
             return not_held("this grant was lost before it was released");
         }
         match outcome.await {
-            Ok(Ok(Withdrawn::Removed)) => Ok(Released::new(grant.token, grant.since.elapsed())),
+            Ok(Ok(Withdrawn::Removed)) => Ok(Released::new(grant.token)),
             Ok(Ok(Withdrawn::Absent)) => not_held("the store had no such grant any more"),
             Ok(Err(error)) => Err(self.at(error, "release")),
             Err(_) => {

@@ -1,7 +1,6 @@
 //! A grant as its holder sees it.
 
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -122,14 +121,12 @@ impl fmt::Display for LossCause {
 pub struct Released {
     /// The token of the grant that ended.
     pub token: FencingToken,
-    /// From the grant to the confirmation.
-    pub held_for: Duration,
 }
 
 impl Released {
     /// A confirmed release; for authors of drivers.
     #[must_use]
-    pub fn new(token: FencingToken, held_for: Duration) -> Self {
-        Self { token, held_for }
+    pub fn new(token: FencingToken) -> Self {
+        Self { token }
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod acquisition;
-mod clock;
+pub mod clock;
 mod driver;
 mod engine;
 mod engine_lease;

@@ -227,7 +227,12 @@ pub async fn r15_a_shutdown_waits_for_drops(stage: &Stage) {
         let name = LockName::new(format!("{}/{number}", stage.name())).expect("a name");
         drop(stage.take(&client, &stage.request_for(&name, Mode::Exclusive)).await);
     }
-    drop(stage.take(&client, &stage.exclusive()).await);
+    let last = stage.take(&client, &stage.exclusive()).await;
+    // What leaves slowly would be overtaken by a shutdown that does not wait.
+    if let Some(link) = &client.link {
+        link.delay(std::time::Duration::from_millis(20), std::time::Duration::ZERO).await;
+    }
+    drop(last);
     soon("shutdown", client.lock.shutdown()).await.expect("shutdown");
     assert_eq!(stage.harness().records().await, 0, "a dropped lock is still there");
     stage.give_back(stage.take(&other, &stage.exclusive()).await).await;
