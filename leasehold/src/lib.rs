@@ -52,10 +52,16 @@
 //! See [`connect`] for URLs. [`Locks::guarantees`] tells what a backend excepts from the sixteen
 //! rules of [`Rule`].
 //!
+//! # Runtime
+//!
+//! Tokio, with its timer enabled: `try_lock_for`, and `lost` and `run` of a hold with a deadline,
+//! panic without. Leases run on the boot-time clock of the machine, so `tokio::time::pause` and
+//! `advance` do not move them: a test that waits for the end of a lease takes a short TTL.
+//!
 //! # Metrics and traces
 //!
-//! Waits, holds, losses and renewals are told to the crates `metrics` and `tracing`, see the
-//! documentation of `lockcore`.
+//! Waits, holds, losses and renewals are told to the crate `metrics`, and acquisitions (as spans) and
+//! losses (as warnings) to `tracing`; the names stand in the documentation of `lockcore`.
 
 #![forbid(unsafe_code)]
 

@@ -17,7 +17,10 @@ impl Options {
         let mut given = BTreeMap::new();
         for (name, value) in url.query_pairs() {
             if given.insert(name.clone().into_owned(), value.into_owned()).is_some() {
-                return Err(invalid(format!("the parameter `{name}` is given twice")));
+                return Err(invalid(format!(
+                    "the parameter `{}` is given twice",
+                    name.escape_debug()
+                )));
             }
         }
         if url.fragment().is_some() {
@@ -35,7 +38,9 @@ impl Options {
     /// Takes a parameter that is a number; `what` says of which kind.
     pub(crate) fn number<N: FromStr>(&mut self, name: &'static str) -> Result<Option<N>> {
         let parse = |text: String| {
-            text.parse().map_err(|_| invalid(format!("`{name}` is a number, not {text:?}")))
+            text.parse().map_err(|_| {
+                invalid(format!("`{name}` is a whole number within its range, not {text:?}"))
+            })
         };
         self.text(name).map(parse).transpose()
     }

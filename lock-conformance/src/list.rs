@@ -45,6 +45,7 @@ macro_rules! __with_cases {
             r06_dropped_at_every_await_point
             r06_dropped_at_random_times
             r06_dropped_on_a_silent_link
+            r06_run_gives_back_what_others_look_at
             r06_time_outs_leave_nothing
             r07_a_dead_holders_lock_is_granted
             r07_a_dead_waiter_is_skipped
@@ -111,7 +112,7 @@ macro_rules! __tests {
 
 /// Certifies a backend: a module `conformance` with one test for each case of the suite.
 ///
-/// ```ignore
+/// ```text
 /// lock_conformance::conformance!(crate::harness::MyHarness);
 /// ```
 ///

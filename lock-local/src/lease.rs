@@ -61,7 +61,9 @@ impl LocalLease {
         if was_held && (stood || self.client.is_closed()) {
             return Ok(Released::new(self.token));
         }
-        Err(Error::new(ErrorKind::NotHeld, "this grant was lost or released before")
+        let cause = self.loss().unwrap_or(LossCause::Revoked);
+        Err(Error::new(ErrorKind::NotHeld, format!("this grant is over: {cause}"))
+            .with_loss(cause)
             .at(BACKEND, "release"))
     }
 
@@ -99,10 +101,11 @@ impl Lease for LocalLease {
     }
 
     fn deadline(&self) -> BootInstant {
-        match self.term.deadline() {
+        match (self.loss(), self.term.deadline()) {
+            (Some(_), _) => BootInstant::from_nanos(0),
             // Renewing costs nothing in one process, and cannot fail: as if it was done just now.
-            BootInstant::FAR => term::deadline(Clock::now(), self.ttl),
-            deadline => deadline,
+            (None, BootInstant::FAR) => term::deadline(Clock::now(), self.ttl),
+            (None, deadline) => deadline,
         }
     }
 
@@ -141,6 +144,11 @@ impl Lease for LocalLease {
 
     async fn release(&self) -> Result<Released> {
         self.give_back()
+    }
+
+    fn give_up(&self) {
+        self.end();
+        self.client.table.release(&self.key, self.token);
     }
 }
 

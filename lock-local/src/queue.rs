@@ -43,6 +43,8 @@ pub(crate) struct Grant {
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     pub(crate) wakers: SmallVec<[Waker; 1]>,
+    /// Of one who gave up: not to be woken, but to be dropped outside as well.
+    pub(crate) spent: Option<Waker>,
     /// The ends of the new holds, where they have one.
     pub(crate) ends: Vec<(BootInstant, FencingToken)>,
 }
@@ -50,7 +52,8 @@ pub(crate) struct Wakes {
 /// What became of somebody who waits.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    Waiting,
+    /// Still waiting; with the waker that another one has replaced.
+    Waiting(Option<Waker>),
     Granted(Grant),
     /// It neither waits nor holds any more.
     Gone,
@@ -207,20 +210,23 @@ impl Queue {
         }
         let index = self.waiters.binary_search_by_key(&token, |waiter| waiter.token);
         match index.ok().and_then(|index| self.waiters[index].waker.as_mut()) {
-            Some(present) => {
-                present.clone_from(waker);
-                Turn::Waiting
-            }
+            Some(present) if present.will_wake(waker) => Turn::Waiting(None),
+            Some(present) => Turn::Waiting(Some(std::mem::replace(present, waker.clone()))),
             None => Turn::Gone,
         }
     }
 
     /// Takes a waiter out, or the holder that it became; the end of its hold if it was one.
-    pub(crate) fn give_up(&mut self, token: FencingToken) -> Option<BootInstant> {
+    pub(crate) fn give_up(
+        &mut self,
+        token: FencingToken,
+        wakes: &mut Wakes,
+    ) -> Option<BootInstant> {
         let Ok(index) = self.waiters.binary_search_by_key(&token, |waiter| waiter.token) else {
             return self.release(token);
         };
-        self.gaps += usize::from(self.waiters[index].waker.take().is_some());
+        wakes.spent = self.waiters[index].waker.take();
+        self.gaps += usize::from(wakes.spent.is_some());
         // Each compaction is paid for by the gaps that it removes.
         if self.gaps > COMPACT_FROM && self.gaps * 2 > self.waiters.len() {
             self.waiters.retain(|waiter| waiter.waker.is_some());
@@ -248,7 +254,10 @@ impl Queue {
         expires: BootInstant,
     ) -> Option<BootInstant> {
         let index = self.holders.binary_search_by_key(&token, |holder| holder.token).ok()?;
-        let former = std::mem::replace(&mut self.holders[index].expires, expires);
+        let end = &mut self.holders[index].expires;
+        let former = *end;
+        // Never back: of two renewals at once the later one may come first.
+        *end = expires.max(former);
         self.find_next_expiry();
         Some(former)
     }
@@ -371,7 +380,10 @@ impl Queue {
         match present {
             Some(present) if !present.goes_with(mode) => Err(Error::new(
                 ErrorKind::InvalidConfig,
-                format!("this name is in use as {present} and cannot be taken as {mode} meanwhile"),
+                format!(
+                    "this name is in use as {present} and cannot be taken as {mode} meanwhile: all \
+                     who use a name want the same kind of lock, and the same count of permits"
+                ),
             )),
             _ => Ok(()),
         }
@@ -384,3 +396,21 @@ impl Queue {
 }
 
 const COMPACT_FROM: usize = 16;
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_that_comes_late_moves_no_end_back() {
+        let name = LockName::new("a").unwrap();
+        let request = Request::new(name.clone(), Mode::Exclusive);
+        let request = request.with_renewal(Renewal::Never).unwrap();
+        let mut queue = Queue::new(name);
+        let grant = queue.try_grant(&request, 0, &mut Tokens::default()).unwrap().unwrap();
+        let later = grant.expires.saturating_add(std::time::Duration::from_secs(1));
+        assert_eq!(queue.renew(grant.token, later), Some(grant.expires));
+        assert_eq!(queue.renew(grant.token, grant.expires), Some(later));
+        assert_eq!(queue.next_expiry, later);
+    }
+}

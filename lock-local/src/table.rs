@@ -133,7 +133,7 @@ impl Table {
 
     /// Takes a waiter out, or the holder that it became.
     pub(crate) fn give_up(&self, key: &Key, token: FencingToken) {
-        let expires = self.change(key, |queue, _| queue.give_up(token)).flatten();
+        let expires = self.change(key, |queue, wakes| queue.give_up(token, wakes)).flatten();
         if let Some(expires) = expires {
             self.expiries.remove(expires, token);
         }
@@ -196,6 +196,7 @@ impl Table {
     }
 
     fn wake(&self, key: &Key, wakes: Wakes) {
+        drop(wakes.spent);
         for (expires, token) in wakes.ends {
             self.expiries.add(expires, token, key);
         }

@@ -34,11 +34,11 @@ impl Tokens {
     }
 }
 
-/// Starts at the microseconds of the wall clock: a resource that keeps the greatest token it saw
-/// takes those of the next run of the program as well.
+/// Starts at the nanoseconds of the wall clock: a resource that keeps the greatest token it saw
+/// takes those of the next run of the program as well. Nobody grants a lock every nanosecond.
 static COUNTER: LazyLock<AtomicU64> = LazyLock::new(|| {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    AtomicU64::new(u64::try_from(since_epoch.as_micros()).unwrap_or(1).max(1))
+    AtomicU64::new(u64::try_from(since_epoch.as_nanos()).unwrap_or(1).max(1))
 });
 
 const RUN: u64 = 64;

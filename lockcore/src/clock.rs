@@ -91,7 +91,8 @@ pub fn coarse() -> SystemTime {
 /// Waits until `at`.
 ///
 /// Timers stand still while the machine is suspended, so the wait is cut into slices: after a
-/// resume it is late by one slice at the most.
+/// resume it is late by one slice at the most. The clock is that of the machine: `tokio::time::pause`
+/// and `advance` do not move it, and with paused time the wait spins.
 ///
 /// # Cancel safety
 ///

@@ -148,7 +148,10 @@ impl<D: Driver> Lease for EngineLease<D> {
     }
 
     fn deadline(&self) -> BootInstant {
-        self.grant.own.deadline().min(self.grant.tenure.term.deadline())
+        match self.loss() {
+            None => self.grant.own.deadline().min(self.grant.tenure.term.deadline()),
+            Some(_) => BootInstant::from_nanos(0),
+        }
     }
 
     fn is_held(&self) -> bool {
@@ -187,7 +190,10 @@ impl<D: Driver> Lease for EngineLease<D> {
 
     async fn release(&self) -> Result<Released> {
         let grant = &self.grant;
-        let not_held = |message| Err(self.at(Error::new(ErrorKind::NotHeld, message), "release"));
+        let not_held = |message| {
+            let error = Error::new(ErrorKind::NotHeld, message);
+            Err(self.at(error.with_loss(self.loss().unwrap_or(LossCause::Released)), "release"))
+        };
         // A shutdown waits for it from before the belief ends.
         let job = grant.shared.jobs.start();
         let until = self.deadline();
@@ -202,7 +208,10 @@ impl<D: Driver> Lease for EngineLease<D> {
         }
         match outcome.await {
             Ok(Ok(Withdrawn::Removed)) => Ok(Released::new(grant.token)),
-            Ok(Ok(Withdrawn::Absent)) => not_held("the store had no such grant any more"),
+            Ok(Ok(Withdrawn::Absent)) => {
+                let error = Error::new(ErrorKind::NotHeld, "the store had no such grant any more");
+                Err(self.at(error.with_loss(LossCause::Revoked), "release"))
+            }
             Ok(Err(error)) => Err(self.at(error, "release")),
             Err(_) => {
                 let error = Error::indeterminate(until, "the runtime of this client has ended");
@@ -210,12 +219,16 @@ impl<D: Driver> Lease for EngineLease<D> {
             }
         }
     }
+
+    fn give_up(&self) {
+        self.grant.own.end(LossCause::Released);
+        self.grant.withdraw(None);
+    }
 }
 
 impl<D: Driver> Drop for EngineLease<D> {
     fn drop(&mut self) {
-        self.grant.own.end(LossCause::Released);
-        self.grant.withdraw(None);
+        self.give_up();
     }
 }
 

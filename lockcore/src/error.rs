@@ -79,9 +79,14 @@ impl Error {
     /// The lock, or the place in the queue, was lost in this way.
     #[must_use]
     pub fn lost(cause: LossCause) -> Self {
-        let mut error = Self::new(ErrorKind::Lost, format!("the lock was lost: {cause}"));
-        error.inner.loss = Some(cause);
-        error
+        Self::new(ErrorKind::Lost, format!("the lock was lost: {cause}")).with_loss(cause)
+    }
+
+    /// The same error, saying how the lock was lost.
+    #[must_use]
+    pub fn with_loss(mut self, cause: LossCause) -> Self {
+        self.inner.loss = Some(cause);
+        self
     }
 
     /// The request may have been applied, and what it left stands until `until` at the most.
@@ -143,7 +148,7 @@ impl Error {
         &self.inner.message
     }
 
-    /// How the lock was lost, for [`ErrorKind::Lost`].
+    /// How the lock was lost, for [`ErrorKind::Lost`] and [`ErrorKind::NotHeld`].
     #[must_use]
     pub fn loss_cause(&self) -> Option<LossCause> {
         self.inner.loss

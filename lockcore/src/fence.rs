@@ -20,6 +20,9 @@ use crate::FencingToken;
 /// In etcd it is a comparison in the transaction that writes (`mod_revision` or value of the fence
 /// key), in Redis a script that compares before it sets.
 ///
+/// A gate keeps every resource that it was ever asked about: a resource with endless names keeps the
+/// tokens beside its data.
+///
 /// ```
 /// use lockcore::{FencingToken, Gate};
 ///

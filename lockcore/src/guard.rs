@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::telemetry::Telemetry;
 use crate::{BootInstant, FencingToken, Lease, LockName, LossCause, Mode, Released, Result};
@@ -19,11 +20,14 @@ pub struct Guard {
     mode: Mode,
     since: BootInstant,
     telemetry: Telemetry,
+    /// Whether the end of the hold was told already.
+    is_told: AtomicBool,
 }
 
 impl Guard {
     pub(crate) fn new(lease: Box<dyn Lease>, mode: Mode, telemetry: Telemetry) -> Self {
-        Self { lease, mode, since: BootInstant::now(), telemetry }
+        let (since, is_told) = (BootInstant::now(), AtomicBool::new(false));
+        Self { lease, mode, since, telemetry, is_told }
     }
 
     /// The name of the lock.
@@ -44,7 +48,8 @@ impl Guard {
         self.lease.token()
     }
 
-    /// Until when the lock is held unless a renewal moves it on.
+    /// Until when the lock is held unless a renewal moves it on. Once it is not held any more, an
+    /// instant that has passed.
     ///
     /// A call that cannot be taken back, such as a payment, should be bounded by it.
     #[must_use]
@@ -58,16 +63,22 @@ impl Guard {
         self.lease.is_held()
     }
 
-    /// Waits until the lock is lost, and says how.
+    /// Waits until the lock is lost, and says how. At a deadline it is as late as the runtime's
+    /// timer, a few milliseconds; [`is_held`](Guard::is_held) is not.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer enabled, if the hold has a deadline.
     pub async fn lost(&self) -> LossCause {
         self.lease.lost().await
     }
 
     /// Renews now; the library does so by itself unless [`Renewal::Never`](crate::Renewal::Never).
+    /// The limit of [`Renewal::AutoUntil`](crate::Renewal::AutoUntil) does not move.
     ///
     /// # Errors
     ///
@@ -99,26 +110,46 @@ impl Guard {
     }
 
     pub(crate) async fn release_shared(&self) -> Result<Released> {
+        self.tell_end();
         self.lease.release().await
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let lost = if self.lease.is_held() { None } else { self.loss() };
+    /// Gives the lock up though others still have the guard.
+    pub(crate) fn give_up(&self) {
+        self.tell_end();
+        self.lease.give_up();
+    }
+
+    /// Tells the telemetry that the hold is over, once.
+    fn tell_end(&self) {
+        if self.is_told.swap(true, Relaxed) {
+            return;
+        }
+        let lost = self.loss();
+        if let Some(cause) = lost {
+            let (backend, name) = (self.telemetry.backend(), self.name());
+            tracing::warn!(backend, %name, %cause, "a lock was lost");
+        }
         self.telemetry.held(self.mode, self.since, lost);
     }
-}
 
-impl Guard {
     /// How it was lost, if it was: an ended lease answers at the first poll.
-    fn loss(&self) -> Option<LossCause> {
+    pub(crate) fn loss(&self) -> Option<LossCause> {
+        if self.lease.is_held() {
+            return None;
+        }
         let mut lost = self.lease.lost();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match lost.as_mut().poll(&mut context) {
             std::task::Poll::Ready(LossCause::Released) | std::task::Poll::Pending => None,
             std::task::Poll::Ready(cause) => Some(cause),
         }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.tell_end();
     }
 }
 

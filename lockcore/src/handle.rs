@@ -8,7 +8,8 @@ use tracing::Instrument as _;
 
 use crate::telemetry::{Outcome, Telemetry};
 use crate::{
-    Error, ErrorKind, Guard, Held, Lock, LockName, Mode, OwnerLabel, Renewal, Request, Result, Ttl,
+    Error, ErrorKind, Guard, Held, Lock, LockName, LossCause, Mode, OwnerLabel, Renewal, Request,
+    Result, Ttl,
 };
 
 /// A name with options, at a backend.
@@ -84,8 +85,14 @@ impl Handle {
     }
 
     pub(crate) async fn try_lock(&self, mode: Mode) -> Result<Option<Guard>> {
-        let request = self.request(mode, "try_lock")?;
         let attempt = self.telemetry.attempt(mode, false);
+        let request = match self.request(mode, "try_lock") {
+            Ok(request) => request,
+            Err(error) => {
+                attempt.ends(Outcome::Failed);
+                return Err(error);
+            }
+        };
         let span = self.span("try_lock", &request);
         let result = self.lock.try_lock(&request).instrument(span).await;
         attempt.ends(match &result {
@@ -115,6 +122,8 @@ impl Handle {
 
     pub(crate) async fn run<T>(&self, mode: Mode, work: impl AsyncFnOnce(Held) -> T) -> Result<T> {
         let guard = Arc::new(self.lock(mode).await?);
+        // Whichever way this ends, and whoever kept a `Held`.
+        let _exit = GiveUp(&guard);
         let value = {
             let held = Held::new(guard.clone());
             tokio::select! {
@@ -125,11 +134,10 @@ impl Handle {
             }
         };
         match guard.release_shared().await {
-            // The store had given the lock away: somebody else may have worked at the same time.
+            // Somebody else may have worked at the same time.
             Err(error) if error.kind() == ErrorKind::NotHeld => {
-                Err(Error::lost(crate::LossCause::Revoked)
-                    .with_source(error)
-                    .at(self.telemetry.backend(), "run"))
+                let cause = error.loss_cause().unwrap_or(LossCause::Revoked);
+                Err(Error::lost(cause).with_source(error).at(self.telemetry.backend(), "run"))
             }
             Err(error) => {
                 tracing::warn!(name = %self.name(), %error, "work done, release not confirmed");
@@ -165,6 +173,15 @@ impl Options {
             None => request.owner().cloned(),
         };
         request.with_owner(owner).with_ttl(ttl)?.with_renewal(self.renewal)
+    }
+}
+
+/// Gives a lock up at the end of a scope, unless that was done.
+struct GiveUp<'a>(&'a Guard);
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }
 

@@ -29,17 +29,24 @@ pub trait Lease: fmt::Debug + Send + Sync {
     /// The number of this grant, to be checked by the resource.
     fn token(&self) -> FencingToken;
 
-    /// Until when the lock is believed to be held unless a renewal moves it on.
+    /// Until when the lock is believed to be held unless a renewal moves it on. Once it is not held
+    /// any more, an instant that has passed.
     fn deadline(&self) -> BootInstant;
 
     /// Whether the lock is held now. Reads a clock and memory; no I/O, no mutex.
     fn is_held(&self) -> bool;
 
-    /// Waits until the lock is lost, and says how. After a release: [`LossCause::Released`].
+    /// Waits until the lock is lost, and says how. After a release: [`LossCause::Released`]. At a
+    /// deadline it is as late as the runtime's timer, a few milliseconds;
+    /// [`is_held`](Lease::is_held) is not.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer enabled, if the hold has a deadline.
     async fn lost(&self) -> LossCause;
 
     /// Renews now, and returns when the store has confirmed it.
@@ -67,6 +74,10 @@ pub trait Lease: fmt::Debug + Send + Sync {
     ///
     /// The release goes on without the future, so the lock is given up all the same.
     async fn release(&self) -> Result<Released>;
+
+    /// Gives the lock up without waiting for anything: the belief ends at once, and the release is
+    /// asked for in the background. What dropping the lease does, for one that others still have.
+    fn give_up(&self);
 }
 
 /// How a lock was lost.

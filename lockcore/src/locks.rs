@@ -100,7 +100,8 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidName`], or when the store cannot be asked.
+    /// [`ErrorKind::InvalidName`], [`ErrorKind::Closed`] after a shutdown, or when the store cannot
+    /// be asked.
     ///
     /// # Cancel safety
     ///

@@ -7,7 +7,8 @@ use crate::{Guard, Held, Mode, Result};
 
 /// A lock that one holder has at a time, across all processes that use the backend.
 ///
-/// From [`Locks::mutex`](crate::Locks::mutex). Who waited longest goes first.
+/// From [`Locks::mutex`](crate::Locks::mutex). Who waited longest goes first. Not re-entrant: a task
+/// that holds the lock and takes it again waits for itself.
 #[derive(Clone, Debug)]
 pub struct Mutex {
     handle: Handle,
@@ -55,6 +56,10 @@ impl Mutex {
     /// # Cancel safety
     ///
     /// As of [`Mutex::lock`]; the end of the time does the same.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer enabled.
     pub async fn try_lock_for(&self, limit: Duration) -> Result<Option<Guard>> {
         self.handle.try_lock_for(Mode::Exclusive, limit).await
     }

@@ -10,7 +10,8 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// Two names are the same lock when they are the same bytes: case counts, and so does the Unicode
 /// form. Each driver writes names to its store in a way that keeps every two of them apart, so a
-/// name may hold slashes, line breaks or NUL. `Display` escapes what would break a line of a log.
+/// name may hold slashes, line breaks or NUL. `Display` escapes it as a Rust string would be, so that
+/// it breaks no line of a log.
 ///
 /// A clone shares the text.
 ///

@@ -63,10 +63,12 @@ pub enum Renewal {
     /// The library renews for as long as the guard lives.
     #[default]
     Auto,
-    /// The library renews, but the lock is lost once it was held for this long: a bound on what a
-    /// hung holder can do to the others. Not below the TTL.
+    /// The library renews, but the lock goes to the next one once it was held for this long: a
+    /// bound on what a hung holder can do to the others. The holder's belief ends earlier by
+    /// [`Ttl::margin`]. Not below the TTL.
     AutoUntil(Duration),
-    /// Nobody renews: the lock is lost after one TTL unless the holder calls `renew`.
+    /// Nobody renews: the lock goes to the next one after one TTL unless the holder calls `renew`.
+    /// The holder's belief lasts for [`Ttl::belief`], which is shorter.
     Never,
 }
 
@@ -83,10 +85,11 @@ impl OwnerLabel {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidConfig`] when it is empty, longer than [`OwnerLabel::MAX_LEN`] bytes or
-    /// has control characters: it is printed in tables and logs.
+    /// has characters that control a terminal, end a line or turn the direction of writing: it is
+    /// printed in tables and logs.
     pub fn new(label: impl AsRef<str>) -> Result<Self> {
         let label = label.as_ref();
-        if label.is_empty() || label.len() > Self::MAX_LEN || label.chars().any(char::is_control) {
+        if label.is_empty() || label.len() > Self::MAX_LEN || label.chars().any(is_unprintable) {
             return Err(Error::new(
                 ErrorKind::InvalidConfig,
                 format!(
@@ -116,6 +119,13 @@ impl fmt::Display for OwnerLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Controls, line and paragraph separators, marks and overrides of direction, the byte order mark.
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(letter, '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// One acquisition as it is asked of a [`Lock`](crate::Lock): name, mode, TTL, renewal, owner.
@@ -254,7 +264,7 @@ mod tests {
     #[test]
     fn labels_are_printable() {
         assert_eq!(OwnerLabel::new("worker-7").unwrap().as_str(), "worker-7");
-        for bad in ["", "a\nb", "\u{1b}[31m", &"x".repeat(129)] {
+        for bad in ["", "a\nb", "\u{1b}[31m", "a\u{202e}b", "a\u{2028}b", &"x".repeat(129)] {
             assert_eq!(OwnerLabel::new(bad).unwrap_err().kind(), ErrorKind::InvalidConfig);
         }
     }

@@ -58,6 +58,10 @@ impl RwLock {
     /// # Cancel safety
     ///
     /// As of [`RwLock::read`]; the end of the time does the same.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer enabled.
     pub async fn try_read_for(&self, limit: Duration) -> Result<Option<Guard>> {
         self.handle.try_lock_for(Mode::Shared, limit).await
     }
@@ -97,6 +101,10 @@ impl RwLock {
     /// # Cancel safety
     ///
     /// As of [`RwLock::read`]; the end of the time does the same.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer enabled.
     pub async fn try_write_for(&self, limit: Duration) -> Result<Option<Guard>> {
         self.handle.try_lock_for(Mode::Exclusive, limit).await
     }

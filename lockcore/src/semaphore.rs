@@ -66,6 +66,10 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// As of [`Semaphore::acquire`]; the end of the time does the same.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its timer enabled.
     pub async fn try_acquire_for(&self, limit: Duration) -> Result<Option<Guard>> {
         self.handle.try_lock_for(self.handle.mode(), limit).await
     }

@@ -1,9 +1,9 @@
 //! R14: names are apart. R15: everything is back at base. R16: nothing is swallowed or blurted out.
 
-use lockcore::{ErrorKind, LockName, Locks, LossCause, Mode, Renewal};
+use lockcore::{BootInstant, ErrorKind, LockName, Locks, LossCause, Mode, Renewal};
 
 use crate::stage::{Stage, permit};
-use crate::time::{eventually, soon};
+use crate::time::{block, eventually, soon};
 
 /// Names that some store somewhere would mix up, all held at once.
 pub async fn r14_odd_names_are_apart(stage: &Stage) {
@@ -196,7 +196,9 @@ pub async fn r15_a_shutdown_leaves_nothing(stage: &Stage) {
     soon("shutdown", client.lock.shutdown()).await.expect("shutdown");
     assert!(!held.is_held(), "held after the shutdown");
     assert_eq!(soon("the loss", held.lost()).await, LossCause::Shutdown);
-    assert_eq!(held.release().await.expect_err("lost").kind(), ErrorKind::NotHeld);
+    assert!(held.deadline() <= BootInstant::now(), "a deadline to come");
+    let error = held.release().await.expect_err("lost");
+    assert_eq!((error.kind(), error.loss_cause()), (ErrorKind::NotHeld, Some(LossCause::Shutdown)));
     let error = soon("the waiter ends", ours).await.expect("no panic").expect_err("shut down");
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     let lease = soon("the other client goes on", theirs).await.expect("no panic").expect("granted");
@@ -279,6 +281,10 @@ pub async fn r16_run_tells_what_became_of_the_work(stage: &Stage) {
     );
     // The work was dropped and the lock given back: the next one does not wait for the TTL.
     soon("run", mutex.run(async |_| ())).await.expect("free");
+    // Work that could not be dropped in time is told how the lock was lost all the same.
+    let ttl = stage.short_ttl().as_duration();
+    let error = brief.run(async |_| block(ttl)).await.expect_err("lost");
+    assert_eq!((error.kind(), error.loss_cause()), (ErrorKind::Lost, Some(LossCause::Expired)));
 }
 
 /// Busy is `None`; an error is an error with a kind, a place and a text.

@@ -140,6 +140,36 @@ pub async fn r06_a_timed_wait_is_granted_in_time(stage: &Stage) {
     guard.expect("no error").expect("granted in time").release().await.expect("held");
 }
 
+/// Work that is dropped gives its lock back, whoever kept a view of it, and the view says so.
+pub async fn r06_run_gives_back_what_others_look_at(stage: &Stage) {
+    let (client, other) = (stage.client().await, stage.client().await);
+    let locks = lockcore::Locks::from_arc(client.lock.clone());
+    let mutex = locks.mutex(stage.name()).expect("a name");
+    for is_aborted in [false, true] {
+        let (views, mut kept) = tokio::sync::mpsc::unbounded_channel();
+        let (mutex, views) = (mutex.clone(), views.clone());
+        let work = tokio::spawn(async move {
+            let work = mutex.run(async |held| {
+                views.send(held).expect("the case listens");
+                if !is_aborted {
+                    // No message in the log of the tests.
+                    std::panic::resume_unwind(Box::new("with a lock in hand"));
+                }
+                std::future::pending::<()>().await;
+            });
+            work.await
+        });
+        let held = soon("the work begins", kept.recv()).await.expect("it sends");
+        if is_aborted {
+            work.abort();
+        }
+        assert!(soon("the work ends", work).await.is_err());
+        assert!(!held.is_held(), "held by work that is gone");
+        stage.is_free(&other).await;
+        assert_eq!(soon("the view's end", held.lost()).await, lockcore::LossCause::Released);
+    }
+}
+
 /// A waiter that went away while the holder held does not hold up those behind it.
 pub async fn r06_a_dropped_waiter_is_out_of_the_way(stage: &Stage) {
     let client = stage.client().await;
