@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::sh::Sh;
 
+mod harness;
 mod licences;
 mod mutants;
 mod rules;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use self::limit::Ended;
 use self::table::{MUTANTS, Mutant};
+use crate::harness::passed;
 use crate::sh::Sh;
 use crate::workspace;
 
@@ -178,15 +179,6 @@ fn choose(mutants: &[Mutant], filter: Option<&str>) -> Result<Vec<Mutant>> {
     let chosen: Vec<_> = mutants.iter().copied().filter(|m| m.name.contains(filter)).collect();
     ensure!(filter.is_empty() || !chosen.is_empty(), "no mutant is called like {filter:?}");
     Ok(chosen)
-}
-
-/// How many tests a run of the test harness says have passed.
-fn passed(output: &str) -> usize {
-    let counts = output.lines().filter_map(|line| {
-        let (_, counts) = line.split_once("test result: ok. ")?;
-        counts.split(' ').next()?.parse::<usize>().ok()
-    });
-    counts.sum()
 }
 
 fn render(results: &[Outcome]) -> String {

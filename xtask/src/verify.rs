@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::sh::Sh;
 use crate::steps::Steps;
-use crate::{licences, setup, test, workspace};
+use crate::{licences, rules, setup, test, workspace};
 
 /// Checks everything and writes nothing to the tree.
 pub(crate) fn run(quick: bool) -> Result<()> {
@@ -21,6 +21,7 @@ pub(crate) fn run(quick: bool) -> Result<()> {
             Sh::cargo(doc).env_append("RUSTDOCFLAGS", "-D warnings").run()
         })?;
         steps.step("licences", licences::run)?;
+        steps.step("rules", rules::run)?;
         test::run_in(steps, quick)
     })
 }

@@ -44,17 +44,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "local-dropped-waiter-stays",
-        file: "lock-local/src/lock.rs",
-        find: "if self.client.table.give_up(self.key, self.ticket) {",
-        replace: "if self.ticket > 0 {",
+        file: "lock-local/src/queue.rs",
+        find: "wakes.spent = self.waiters[index].waker.take();",
+        replace: "wakes.spent = self.waiters[index].waker.clone().filter(|_| false);",
         case: "conformance::r10_a_writer_that_gives_up_frees_the_readers",
         ..LOCAL
     },
     Mutant {
         name: "local-grant-to-the-dropped-is-lost",
-        file: "lock-local/src/lock.rs",
-        find: "            self.client.table.release(self.key, grant.token);",
-        replace: "            drop(grant);",
+        file: "lock-local/src/queue.rs",
+        find: "            return self.release(token);",
+        replace: "            return None;",
         case: "conformance::r06_a_grant_that_nobody_takes_is_given_back",
         ..LOCAL
     },
@@ -85,8 +85,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "local-readers-go-one-by-one",
         file: "lock-local/src/queue.rs",
-        find: "while let Some(head) = self.waiters.front() {",
-        replace: "if let Some(head) = self.waiters.front() {",
+        find: "        while let Some(head) = self.waiters.front() {",
+        replace: "        for _ in 0..1 {
+            let Some(head) = self.waiters.front() else { break };",
         case: "conformance::r10_readers_behind_a_writer_go_together",
         ..LOCAL
     },
@@ -101,25 +102,34 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "local-tokens-are-reused",
         file: "lock-local/src/token.rs",
-        find: "COUNTER.fetch_add(1, Relaxed)",
-        replace: "COUNTER.load(Relaxed)",
+        find: "self.next = number.wrapping_add(1);",
+        replace: "self.next = number;",
         case: "conformance::r02_tokens_rise_over_releases",
         ..LOCAL
     },
     Mutant {
         name: "local-tokens-fall",
         file: "lock-local/src/token.rs",
-        find: "COUNTER.fetch_add(1, Relaxed)",
-        replace: "COUNTER.fetch_sub(1, Relaxed)",
+        find: "self.next = number.wrapping_add(1);",
+        replace: "self.next = number.wrapping_sub(1);",
         case: "conformance::r02_tokens_rise_along_the_queue",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-runs-of-tokens-repeat",
+        file: "lock-local/src/token.rs",
+        find: "COUNTER.fetch_add(RUN, Relaxed)",
+        replace: "COUNTER.load(Relaxed)",
+        case: "conformance::r01_one_holder_of_a_mutex",
         ..LOCAL
     },
     Mutant {
         name: "local-release-wakes-nobody",
         file: "lock-local/src/table.rs",
-        find: "let deliveries = queue.promote(Clock::now);",
-        replace: "let deliveries = Deliveries::new();",
-        case: "conformance::r08_a_release_during_the_wait_is_seen",
+        find: "        queue.promote(&mut wakes);
+        if queue.is_unused() {",
+        replace: "        if queue.is_unused() {",
+        case: "conformance::r08_an_unpolled_waiter_stalls_nobody_once_dropped",
         ..LOCAL
     },
     Mutant {
@@ -159,8 +169,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "local-renewal-moves-no-end",
         file: "lock-local/src/queue.rs",
-        find: "std::mem::replace(&mut self.holders[index].expires, expires)",
-        replace: "std::mem::replace(&mut { self.holders[index].expires }, expires)",
+        find: "*end = expires.max(former);",
+        replace: "*end = former.min(expires);",
         case: "specific::a_renewal_moves_the_end_for_those_who_wait",
         ..LOCAL
     },
@@ -183,8 +193,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "local-shutdown-forgets-waiters",
         file: "lock-local/src/queue.rs",
-        find: "waiter.sender.is_some() && waiter.client != client",
-        replace: "waiter.sender.is_some()",
+        find: "if waiter.client == client {",
+        replace: "if waiter.client == client && waiter.waker.is_none() {",
         case: "conformance::r15_a_shutdown_leaves_nothing",
         ..LOCAL
     },
@@ -202,6 +212,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         find: "if was_held && (stood || self.client.is_closed()) {",
         replace: "if was_held || !stood || self.client.is_closed() {",
         case: "conformance::r05_a_second_release_is_not_held",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-renewal-of-the-released-succeeds",
+        file: "lock-local/src/lease.rs",
+        find: "        if let Some(cause) = self.loss() {
+            return lost(cause);
+        }
+",
+        replace: "",
+        case: "conformance::r03_released_is_final",
         ..LOCAL
     },
     Mutant {
@@ -253,6 +274,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ENGINE
     },
     Mutant {
+        name: "engine-hold-without-renewal-from-the-reply",
+        file: "lockcore/src/acquisition.rs",
+        find: "tenure.renewed(sent, answer)",
+        replace: "tenure.renewed(BootInstant::now().max(sent), answer)",
+        case: "shared::conformance::r04_the_deadline_counts_from_the_request",
+        ..ENGINE
+    },
+    Mutant {
         name: "engine-waits-for-a-word",
         file: "lockcore/src/acquisition.rs",
         find: "() = tokio::time::sleep(pause) => Ok(None),",
@@ -279,20 +308,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-error-looks-busy",
         file: "lockcore/src/acquisition.rs",
-        find: "                    self.withdraw(&seat);
-                }
-                return Err(error);",
-        replace: "                    self.withdraw(&seat);
-                }
-                return Ok(None);",
+        find: "                    self.leave(&seat);
+                    return Err(error);",
+        replace: "                    self.leave(&seat);
+                    return Ok(None);",
         case: "per_grant::conformance::r16_an_error_is_not_busy",
         ..ENGINE
     },
     Mutant {
         name: "engine-leaves-an-unknown-acquisition",
         file: "lockcore/src/acquisition.rs",
-        find: "if error.kind() == ErrorKind::Indeterminate || seat.is_private {",
-        replace: "if seat.is_private {",
+        find: "                    self.withdraw(&seat);
+                    return Err(error);
+                }
+                _ => {",
+        replace: "                    return Err(error);
+                }
+                _ => {",
         case: "per_grant::conformance::r06_an_unknown_acquisition_is_withdrawn",
         ..ENGINE
     },
@@ -380,6 +412,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         find: "Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Removed)),",
         replace: "Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Absent)),",
         case: "shared::conformance::r05_a_repeated_release_hits_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-release-waits-past-the-deadline",
+        file: "lockcore/src/withdrawal.rs",
+        find: "is_some_and(|report| now >= report.until)",
+        replace: "is_some_and(|report| report.until == BootInstant::FAR)",
+        test_target: "engine",
+        case: "a_release_on_a_silent_link_is_indeterminate",
         ..ENGINE
     },
     Mutant {
