@@ -202,7 +202,9 @@ impl Question {
     fn headline(&self) -> Metric {
         match self.workload {
             Workload::HandOff { .. } => Metric::P50,
-            Workload::OwnNames { .. } | Workload::OneName { .. } => Metric::Rate,
+            Workload::ManyNames { .. } | Workload::OwnNames { .. } | Workload::OneName { .. } => {
+                Metric::Rate
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The measured loops.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -17,6 +18,8 @@ use crate::subjects::Subject;
 /// What the tasks of a question do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
+    /// One task locks and unlocks so many names, one after the other, again and again.
+    ManyNames { names: usize },
     /// So many tasks, each locks and unlocks a name of its own.
     OwnNames { tasks: usize },
     /// So many tasks lock and unlock one name.
@@ -62,7 +65,10 @@ pub(crate) struct Round {
 impl Workload {
     /// Whether somebody waits for somebody else.
     pub(crate) fn contends(self) -> bool {
-        !matches!(self, Self::OwnNames { .. })
+        match self {
+            Self::ManyNames { .. } | Self::OwnNames { .. } => false,
+            Self::OneName { .. } | Self::HandOff { .. } => true,
+        }
     }
 }
 
@@ -70,8 +76,16 @@ impl Round {
     /// Runs one round of `load` on the current runtime.
     pub(crate) async fn run<S: Subject>(subject: &Arc<S>, load: Load) -> Result<Self> {
         match load.workload {
-            Workload::OwnNames { tasks } => many(subject, load, tasks, true, Inside::Nothing).await,
-            Workload::OneName { tasks, inside } => many(subject, load, tasks, false, inside).await,
+            Workload::ManyNames { names } => {
+                many(subject, load, vec![Worker::new(0..names)], Inside::Nothing).await
+            }
+            Workload::OwnNames { tasks } => {
+                let workers = (0..tasks).map(|name| Worker::new(name..name + 1)).collect();
+                many(subject, load, workers, Inside::Nothing).await
+            }
+            Workload::OneName { tasks, inside } => {
+                many(subject, load, vec![Worker::new(0..1); tasks], inside).await
+            }
             Workload::HandOff { settle } => hand_off(subject, load, settle).await,
         }
     }
@@ -96,54 +110,64 @@ impl Round {
     }
 }
 
-/// `tasks` tasks that lock and unlock, each its own name or all the first one.
+/// A task that locks and unlocks. Clones share the names.
+#[derive(Clone)]
+struct Worker {
+    names: Range<usize>,
+    counter: Arc<Counter>,
+}
+
+impl Worker {
+    fn new(names: Range<usize>) -> Self {
+        Self { names, counter: Arc::default() }
+    }
+}
+
+/// Workers that all lock and unlock at a time.
 async fn many<S: Subject>(
     subject: &Arc<S>,
     load: Load,
-    tasks: usize,
-    own_names: bool,
+    workers: Vec<Worker>,
     inside: Inside,
 ) -> Result<Round> {
-    let counters: Vec<Arc<Counter>> = (0..tasks).map(|_| Arc::default()).collect();
-    let alone = tasks == 1;
-
+    let is_alone = workers.len() == 1;
     let mut running = JoinSet::new();
     let start = Instant::now();
-    for task in 0..tasks {
-        let name = if own_names { task } else { 0 };
-        let (subject, counter) = (subject.clone(), counters[name].clone());
-        running.spawn(cycles(subject, name, counter, load, alone, inside));
+    for worker in &workers {
+        running.spawn(cycles(subject.clone(), worker.clone(), load, is_alone, inside));
     }
     let mut nanos = Vec::new();
-    while let Some(task) = running.join_next().await {
-        nanos.extend(task??);
+    while let Some(worker) = running.join_next().await {
+        nanos.extend(worker??);
     }
     let took = start.elapsed();
 
-    let expected = tasks as u64 * u64::from(load.batches) * u64::from(load.batch);
+    let done = workers.len() as u64 * u64::from(load.batches) * u64::from(load.batch);
+    let mut counters: Vec<_> = workers.iter().map(|worker| &worker.counter).collect();
+    counters.dedup_by(|one, other| Arc::ptr_eq(one, other));
     let counted = counters.iter().map(|counter| counter.count()).sum::<u64>();
     ensure!(
-        counted == expected,
-        "{} let two in at once: {counted} of {expected} increments are left",
+        counted == done,
+        "{} let two in at once: {counted} of {done} increments are left",
         subject.name()
     );
-    Round::new(expected, took, load.batch, &nanos)
+    Round::new(done, took, load.batch, &nanos)
 }
 
 async fn cycles<S: Subject>(
     subject: Arc<S>,
-    name: usize,
-    counter: Arc<Counter>,
+    worker: Worker,
     load: Load,
-    alone: bool,
+    is_alone: bool,
     inside: Inside,
 ) -> Result<Vec<u64>> {
     let mut nanos = Vec::with_capacity(load.batches as usize);
+    let mut names = worker.names.clone().cycle();
     for batch in 1..=load.batches {
         let start = Instant::now();
-        for _ in 0..load.batch {
+        for name in names.by_ref().take(load.batch as usize) {
             let held = subject.lock(name).await?;
-            counter.increment();
+            worker.counter.increment();
             if inside == Inside::Yield {
                 yield_now().await;
             }
@@ -153,7 +177,7 @@ async fn cycles<S: Subject>(
         // Some subjects let other tasks run now and then, some never do while locks are free. With
         // this the tasks take turns whatever the subject, and all names are in use. So seldom that
         // it costs nothing that shows.
-        if load.batch > 1 && !alone && batch % BATCHES_PER_TURN == 0 {
+        if load.batch > 1 && !is_alone && batch % BATCHES_PER_TURN == 0 {
             yield_now().await;
         }
     }
@@ -278,8 +302,8 @@ fn elapsed(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How many names a subject prepares: as many as the greatest question has tasks.
-pub(crate) const NAMES: usize = 64;
+/// How many names a subject prepares: the most that a question asks for.
+pub(crate) const NAMES: usize = 4_096;
 
 const BATCHES_PER_TURN: u32 = 16;
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -332,7 +356,8 @@ mod tests {
         Load { workload, batch: 4, batches: 50 }
     }
 
-    const WORKLOADS: [Workload; 4] = [
+    const WORKLOADS: [Workload; 5] = [
+        Workload::ManyNames { names: 3 },
         Workload::OwnNames { tasks: 1 },
         Workload::OwnNames { tasks: 5 },
         Workload::OneName { tasks: 3, inside: Inside::Nothing },
@@ -342,7 +367,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn counts_every_cycle() {
         let plain = Arc::new(Plain((0..5).map(|_| Mutex::default()).collect()));
-        for (workload, tasks) in WORKLOADS.into_iter().zip([1, 5, 3, 3]) {
+        for (workload, tasks) in WORKLOADS.into_iter().zip([1, 1, 5, 3, 3]) {
             let round = Round::run(&plain, load(workload)).await.unwrap();
             assert_eq!(round.cycles, tasks * 200, "{workload:?}");
             assert_eq!(round.latencies.len(), tasks * 50, "{workload:?}");

@@ -28,7 +28,8 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
         floor: FLOOR,
         is_in_process: true,
         questions: vec![
-            question("free lock", Workload::OwnNames { tasks: 1 }),
+            question(FREE, Workload::OwnNames { tasks: 1 }),
+            question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
             question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
             question(ONE_NAME, one_name(Inside::Nothing)),
             question("8 contenders, held over a yield", one_name(Inside::Yield)),
@@ -39,6 +40,13 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
             },
         ],
         bars: vec![
+            Bar {
+                name: "free lock, p50: inherent / lockable",
+                metric: Metric::P50,
+                of: Cell { question: FREE, subject: INHERENT },
+                over: Cell { question: FREE, subject: PEER },
+                bound: Bound::AtMost(1.0),
+            },
             bar("own names: inherent / lockable", OWN_NAMES, INHERENT, 1.5),
             bar("own names: dyn / lockable", OWN_NAMES, DYN, 1.0),
             bar("8 contenders: inherent / lockable", ONE_NAME, INHERENT, 1.5),
@@ -187,6 +195,7 @@ fn bar(name: &'static str, question: &'static str, subject: &'static str, at_lea
     Bar { name, metric: Metric::Rate, of, over, bound: Bound::AtLeast(at_least) }
 }
 
+const FREE: &str = "free lock";
 const OWN_NAMES: &str = "64 tasks on own names";
 const ONE_NAME: &str = "8 contenders on one name";
 
