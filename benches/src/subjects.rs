@@ -11,25 +11,27 @@ mod local;
 ///
 /// The loops of [`workload`](crate::workload) are compiled for each subject anew, so neither a box
 /// nor a dynamic call of the harness stands in the measured path. What a subject can prepare —
-/// names, requests, connections — it prepares when it is made: `lock` and `unlock` hold only
-/// what a user would run for each lock.
+/// names, requests, connections — it prepares when it is made: `cycle` holds only what a user
+/// would run for each lock.
 pub(crate) trait Subject: Send + Sync + 'static {
-    /// A lock that is held.
-    type Held<'a>: Send
-    where
-        Self: 'a;
-
     /// The name under which its results stand.
     fn name(&self) -> &'static str;
 
-    /// Takes the lock of the `name`-th name, waiting for its turn. A subject has
-    /// [`NAMES`](crate::workload::NAMES) names.
-    fn lock(&self, name: usize) -> impl Future<Output = Result<Self::Held<'_>>> + Send;
+    /// Takes the lock of the `name`-th name, waiting for its turn; does what is `inside`; gives the
+    /// lock back, and returns when it is free. A subject has [`NAMES`](crate::workload::NAMES)
+    /// names.
+    ///
+    /// All in one, so that a guard stays where it is: a harness that hands guards around would
+    /// measure how large they are.
+    fn cycle<F>(
+        &self,
+        name: usize,
+        inside: impl FnOnce() -> F + Send,
+    ) -> impl Future<Output = Result<()>> + Send
+    where
+        F: Future<Output = ()> + Send;
 
-    /// Gives it back, and returns when it is free.
-    fn unlock(&self, held: Self::Held<'_>) -> impl Future<Output = Result<()>> + Send;
-
-    /// Whether `lock` waits for its turn. One that does not is only asked questions in which
+    /// Whether it waits for its turn. One that does not is only asked questions in which
     /// nobody waits.
     fn waits(&self) -> bool {
         true

@@ -166,12 +166,13 @@ async fn cycles<S: Subject>(
     for batch in 1..=load.batches {
         let start = Instant::now();
         for name in names.by_ref().take(load.batch as usize) {
-            let held = subject.lock(name).await?;
-            worker.counter.increment();
-            if inside == Inside::Yield {
-                yield_now().await;
-            }
-            subject.unlock(held).await?;
+            let inside = || async {
+                worker.counter.increment();
+                if inside == Inside::Yield {
+                    yield_now().await;
+                }
+            };
+            subject.cycle(name, inside).await?;
         }
         nanos.push(elapsed(start));
         // Some subjects let other tasks run now and then, some never do while locks are free. With
@@ -211,44 +212,51 @@ async fn side<S: Subject>(
         pair.has_begun.notified().await;
     }
     for turn in (me as u32..=turns).step_by(2) {
-        let held = if turn == 0 {
-            let held = subject.lock(0).await?;
-            pair.has_begun.notify_one();
-            held
-        } else {
-            let held = announced(subject.lock(0), &pair.waits[me]).await?;
-            nanos.push(pair.since_release());
-            held
-        };
-        if turn < turns {
-            pair.waits[1 - me].notified().await;
-            if !settle.is_zero() {
-                sleep(settle).await;
+        let since_release = AtomicU64::new(NOT_GRANTED);
+        let inside = || async {
+            since_release.store(pair.since_release(), Relaxed);
+            if turn == 0 {
+                pair.has_begun.notify_one();
             }
+            if turn < turns {
+                pair.waits[1 - me].notified().await;
+                if !settle.is_zero() {
+                    sleep(settle).await;
+                }
+            }
+            pair.stamp_release();
+        };
+        let is_granted = || since_release.load(Relaxed) != NOT_GRANTED;
+        let waits = (turn > 0).then_some(&pair.waits[me]);
+        announced(subject.cycle(0, inside), is_granted, waits).await?;
+        if turn > 0 {
+            nanos.push(since_release.load(Relaxed));
         }
-        pair.stamp_release();
-        subject.unlock(held).await?;
         // The waiter may have been woken on this worker: our next turn is not to delay it.
         yield_now().await;
     }
     Ok(nanos)
 }
 
-/// Says so when `lock` has to wait; it has to.
-async fn announced<T>(lock: impl Future<Output = Result<T>>, waits: &Notify) -> Result<T> {
-    let mut lock = pin!(lock);
-    let mut is_announced = false;
-    let held = poll_fn(|context| {
-        let polled = lock.as_mut().poll(context);
-        if polled.is_pending() && !is_announced {
-            is_announced = true;
+/// Tells `waits` when the lock is not granted at once; it must not be.
+async fn announced(
+    cycle: impl Future<Output = Result<()>>,
+    is_granted: impl Fn() -> bool,
+    mut waits: Option<&Notify>,
+) -> Result<()> {
+    let mut cycle = pin!(cycle);
+    let polled = poll_fn(|context| {
+        let polled = cycle.as_mut().poll(context);
+        if !is_granted()
+            && let Some(waits) = waits.take()
+        {
             waits.notify_one();
         }
         polled
     });
-    let held = held.await?;
-    ensure!(is_announced, "a lock that was held was granted at once");
-    Ok(held)
+    polled.await?;
+    ensure!(waits.is_none(), "a lock that was held was granted at once");
+    Ok(())
 }
 
 /// Increments that get lost when two holders are inside at once.
@@ -306,29 +314,28 @@ fn elapsed(since: Instant) -> u64 {
 pub(crate) const NAMES: usize = 4_096;
 
 const BATCHES_PER_TURN: u32 = 16;
+const NOT_GRANTED: u64 = u64::MAX;
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::{Mutex, MutexGuard};
+    use tokio::sync::Mutex;
 
     use super::*;
 
     struct Plain(Vec<Mutex<()>>);
 
     impl Subject for Plain {
-        type Held<'a> = MutexGuard<'a, ()>;
-
         fn name(&self) -> &'static str {
             "plain"
         }
 
-        async fn lock(&self, name: usize) -> Result<Self::Held<'_>> {
-            Ok(self.0[name].lock().await)
-        }
-
-        async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
-            drop(held);
+        async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+        where
+            F: Future<Output = ()> + Send,
+        {
+            let _held = self.0[name].lock().await;
+            inside().await;
             Ok(())
         }
     }
@@ -337,17 +344,15 @@ mod tests {
     struct Broken;
 
     impl Subject for Broken {
-        type Held<'a> = ();
-
         fn name(&self) -> &'static str {
             "broken"
         }
 
-        async fn lock(&self, _: usize) -> Result<()> {
-            Ok(())
-        }
-
-        async fn unlock(&self, (): Self::Held<'_>) -> Result<()> {
+        async fn cycle<F>(&self, _: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+        where
+            F: Future<Output = ()> + Send,
+        {
+            inside().await;
             Ok(())
         }
     }

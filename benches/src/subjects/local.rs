@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use lock_local::{LocalLease, LocalLock};
-use lockable::{LockPool, Lockable};
-use lockcore::{Lease, Lock, LockName, Mode, Request};
+use lock_local::LocalLock;
+use lockable::LockPool;
+use lockcore::{Lock, LockName, Mode, Request};
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use crate::bars::{Bar, Bound, Cell, Metric};
 use crate::harness::{Backend, Question};
@@ -90,18 +90,16 @@ impl Inherent {
 }
 
 impl Subject for Inherent {
-    type Held<'a> = LocalLease;
-
     fn name(&self) -> &'static str {
         INHERENT
     }
 
-    async fn lock(&self, name: usize) -> Result<LocalLease> {
-        Ok(self.locks.acquire(&self.requests[name]).await?)
-    }
-
-    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
-        drop(held);
+    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let _held = self.locks.acquire(&self.requests[name]).await?;
+        inside().await;
         Ok(())
     }
 }
@@ -113,18 +111,16 @@ impl Dyn {
 }
 
 impl Subject for Dyn {
-    type Held<'a> = Box<dyn Lease>;
-
     fn name(&self) -> &'static str {
         DYN
     }
 
-    async fn lock(&self, name: usize) -> Result<Box<dyn Lease>> {
-        Ok(self.locks.lock(&self.requests[name]).await?)
-    }
-
-    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
-        drop(held);
+    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let _held = self.locks.lock(&self.requests[name]).await?;
+        inside().await;
         Ok(())
     }
 }
@@ -137,18 +133,16 @@ impl Peer {
 }
 
 impl Subject for Peer {
-    type Held<'a> = <LockPool<Arc<str>> as Lockable<Arc<str>, ()>>::Guard<'a>;
-
     fn name(&self) -> &'static str {
         PEER
     }
 
-    async fn lock(&self, name: usize) -> Result<Self::Held<'_>> {
-        Ok(self.pool.async_lock(self.names[name].clone()).await)
-    }
-
-    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
-        drop(held);
+    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let _held = self.pool.async_lock(self.names[name].clone()).await;
+        inside().await;
         Ok(())
     }
 }
@@ -160,18 +154,16 @@ impl Floor {
 }
 
 impl Subject for Floor {
-    type Held<'a> = MutexGuard<'a, ()>;
-
     fn name(&self) -> &'static str {
         FLOOR
     }
 
-    async fn lock(&self, name: usize) -> Result<Self::Held<'_>> {
-        Ok(self.0[name].0.lock().await)
-    }
-
-    async fn unlock(&self, held: Self::Held<'_>) -> Result<()> {
-        drop(held);
+    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let _held = self.0[name].0.lock().await;
+        inside().await;
         Ok(())
     }
 }
