@@ -49,21 +49,35 @@ pub async fn connect(url: &str) -> Result<Locks> {
             format!("this is not a URL: {error}; {}", known_schemes()),
         )
     })?;
-    let mut options = Options::parse(&url)?;
-    let locks = match url.scheme() {
-        #[cfg(feature = "local")]
-        "local" => crate::local::connect(&url, &mut options)?,
-        scheme => return Err(unknown(scheme)),
+    let scheme = SCHEMES.iter().find(|known| known.name == url.scheme());
+    let Some(connect) = scheme.and_then(|scheme| scheme.connect) else {
+        return Err(unknown(url.scheme()));
     };
+    let mut options = Options::parse(&url)?;
+    let locks = connect(&url, &mut options)?;
     options.finish(locks)
 }
 
-/// A scheme, the feature that it needs, and whether this build has it.
-const SCHEMES: &[(&str, &str, bool)] = &[("local", "local", cfg!(feature = "local"))];
+/// A scheme that some build of this crate knows.
+struct Scheme {
+    name: &'static str,
+    feature: &'static str,
+    /// `None` when the feature is off.
+    connect: Option<fn(&Url, &mut Options) -> Result<Locks>>,
+}
+
+const SCHEMES: &[Scheme] = &[Scheme {
+    name: "local",
+    feature: "local",
+    #[cfg(feature = "local")]
+    connect: Some(crate::local::connect),
+    #[cfg(not(feature = "local"))]
+    connect: None,
+}];
 
 fn unknown(scheme: &str) -> Error {
-    let message = match SCHEMES.iter().find(|(known, ..)| *known == scheme) {
-        Some((_, feature, _)) => format!(
+    let message = match SCHEMES.iter().find(|known| known.name == scheme) {
+        Some(Scheme { feature, .. }) => format!(
             "the scheme `{scheme}:` needs the feature `{feature}`: write \
              leasehold = {{ version = \"{}\", features = [\"{feature}\"] }}",
             env!("CARGO_PKG_VERSION")
@@ -74,11 +88,8 @@ fn unknown(scheme: &str) -> Error {
 }
 
 fn known_schemes() -> String {
-    let known: Vec<_> = SCHEMES
-        .iter()
-        .filter(|(.., built)| *built)
-        .map(|(name, ..)| format!("`{name}:`"))
-        .collect();
+    let built = SCHEMES.iter().filter(|scheme| scheme.connect.is_some());
+    let known: Vec<_> = built.map(|scheme| format!("`{}:`", scheme.name)).collect();
     match known.as_slice() {
         [] => "this build has no backend: enable one of the features of leasehold".to_owned(),
         known => format!("this build knows {}", known.join(", ")),

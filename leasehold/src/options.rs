@@ -1,6 +1,7 @@
 //! The parameters of a URL.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "local")]
 use std::str::FromStr;
 
 use lockcore::{Error, ErrorKind, Locks, Result};
@@ -36,6 +37,7 @@ impl Options {
     }
 
     /// Takes a parameter that is a number; `what` says of which kind.
+    #[cfg(feature = "local")]
     pub(crate) fn number<N: FromStr>(&mut self, name: &'static str) -> Result<Option<N>> {
         let parse = |text: String| {
             text.parse().map_err(|_| {
