@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, yield_now};
@@ -238,25 +239,24 @@ async fn side<S: Subject>(
     Ok(nanos)
 }
 
-/// Tells `waits` when the lock is not granted at once; it must not be.
+/// Tells `waits` that the lock is not granted at once; it must not be.
 async fn announced(
     cycle: impl Future<Output = Result<()>>,
     is_granted: impl Fn() -> bool,
     mut waits: Option<&Notify>,
 ) -> Result<()> {
     let mut cycle = pin!(cycle);
-    let polled = poll_fn(|context| {
+    poll_fn(|context| {
         let polled = cycle.as_mut().poll(context);
-        if !is_granted()
-            && let Some(waits) = waits.take()
-        {
+        if let Some(waits) = waits.take() {
+            if is_granted() {
+                return Poll::Ready(Err(anyhow!("a lock that was held was granted at once")));
+            }
             waits.notify_one();
         }
         polled
-    });
-    polled.await?;
-    ensure!(waits.is_none(), "a lock that was held was granted at once");
-    Ok(())
+    })
+    .await
 }
 
 /// Increments that get lost when two holders are inside at once.
