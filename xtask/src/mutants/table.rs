@@ -96,7 +96,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-local/src/queue.rs",
         find: "        self.check_mode(mode)?;\n",
         replace: "",
-        case: "conformance::r01_kinds_do_not_mix",
+        case: "conformance::r16_busy_is_no_error",
         ..LOCAL
     },
     Mutant {
@@ -130,6 +130,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         if queue.is_unused() {",
         replace: "        if queue.is_unused() {",
         case: "conformance::r08_an_unpolled_waiter_stalls_nobody_once_dropped",
+        ..LOCAL
+    },
+    Mutant {
+        name: "local-grant-wakes-nobody",
+        file: "lock-local/src/table.rs",
+        find: "            waker.wake();",
+        replace: "            drop(waker);",
+        case: "conformance::r06_a_dropped_waiter_is_out_of_the_way",
         ..LOCAL
     },
     Mutant {
@@ -266,6 +274,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..LOCAL
     },
     Mutant {
+        name: "handle-keeps-work-that-was-not-protected",
+        file: "lockcore/src/handle.rs",
+        find: "Err(error) if error.kind() == ErrorKind::NotHeld => {",
+        replace: "Err(error) if error.kind() == ErrorKind::Closed => {",
+        case: "conformance::r16_run_tells_what_became_of_the_work",
+        ..LOCAL
+    },
+    Mutant {
         name: "engine-deadline-from-the-reply",
         file: "lockcore/src/acquisition.rs",
         find: "Ok(standing) => return Ok(Answer { standing, sent }),",
@@ -382,11 +398,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ENGINE
     },
     Mutant {
+        name: "engine-lease-given-up-is-believed",
+        file: "lockcore/src/engine_lease.rs",
+        find: "        self.grant.own.end(LossCause::Released);
+        self.grant.withdraw(None);",
+        replace: "        self.grant.withdraw(None);",
+        case: "per_grant::conformance::r06_run_gives_back_what_others_look_at",
+        ..ENGINE
+    },
+    Mutant {
         name: "engine-release-of-nothing-succeeds",
         file: "lockcore/src/engine_lease.rs",
         find: "Ok(Ok(Withdrawn::Removed)) => Ok(",
         replace: "Ok(Ok(Withdrawn::Removed | Withdrawn::Absent)) => Ok(",
         case: "per_grant::conformance::r05_a_removed_holder_frees_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-release-of-the-lost-succeeds",
+        file: "lockcore/src/engine_lease.rs",
+        find: "        if !was_held {",
+        replace: "        if !was_held && grant.token > grant.token {",
+        case: "per_grant::conformance::r16_run_tells_what_became_of_the_work",
         ..ENGINE
     },
     Mutant {
