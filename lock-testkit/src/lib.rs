@@ -3,6 +3,7 @@
 
 mod port;
 mod process;
+mod proxy;
 mod redis;
 mod redis_options;
 pub mod resp;
@@ -12,6 +13,7 @@ mod wait;
 
 pub use port::Port;
 pub use process::Process;
+pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};
 pub use redis::Redis;
 pub use redis_options::{Flavour, RedisOptions};
 pub use resp::{Resp, Value};

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod process;
+mod proxy;
+mod proxy_resp;
 mod redis;
 mod tls;
