@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod port;
 mod process;
 mod proxy;
@@ -11,6 +12,7 @@ mod tls;
 mod tools;
 mod wait;
 
+pub use cluster::{Cluster, key_slot};
 pub use port::Port;
 pub use process::Process;
 pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};
