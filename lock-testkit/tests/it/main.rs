@@ -8,4 +8,5 @@ mod process;
 mod proxy;
 mod proxy_resp;
 mod redis;
+mod sentinel;
 mod tls;

@@ -17,7 +17,8 @@ async fn bytes_pass_both_ways() {
     let (mut read, mut write) = client.split();
     let mut back = vec![0; long.len()];
     let (sent, received) = tokio::join!(write.write_all(&long), read.read_exact(&mut back));
-    (sent.unwrap(), received.unwrap());
+    sent.unwrap();
+    received.unwrap();
     assert_eq!(back, long);
     assert_eq!(proxy.connections(), 1);
 
