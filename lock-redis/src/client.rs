@@ -92,37 +92,33 @@ impl Client {
         self.wire().await.map(|_| ())
     }
 
-    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone at
-    /// `until`.
+    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone after
+    /// `ttl_ms`.
     pub(crate) async fn run(
         self: &Arc<Self>,
         script: Script,
         keys: &Keys,
         args: &[&str],
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Reply> {
         let command = |name: &str, script: &str| {
             let size = script.len() + 6 * keys.lock().len() + 16 * (args.len() + 5);
             let mut cmd = Cmd::with_capacity(8 + args.len(), size);
             cmd.arg(name).arg(script).arg(5).arg(keys.lock());
-            for key in keys.beside() {
-                cmd.arg(Displayed(key));
-            }
+            keys.each_beside(|key| {
+                cmd.arg(key);
+            });
             for arg in args {
                 cmd.arg(*arg);
             }
             cmd
         };
-        self.eval(script, command, self.timeout, until).await
+        self.eval(script, command, self.timeout, ttl_ms).await
     }
 
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
     /// TTL in milliseconds. One trip for all.
-    pub(crate) async fn renew(
-        self: &Arc<Self>,
-        locks: &[(&str, &str, u64)],
-        until: BootInstant,
-    ) -> Result<Reply> {
+    pub(crate) async fn renew(self: &Arc<Self>, locks: &[(&str, &str, u64)]) -> Result<Reply> {
         let command = |name: &str, script: &str| {
             let mut cmd = Cmd::with_capacity(3 + 3 * locks.len(), script.len() + 96 * locks.len());
             cmd.arg(name).arg(script).arg(locks.len());
@@ -135,9 +131,10 @@ impl Client {
             cmd
         };
         let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(u64::MAX);
+        let longest = locks.iter().map(|(_, _, ttl)| *ttl).max().unwrap_or(0);
         // The engine gives a renewal half a period. A dead connection must not cost the second one.
         let patience = Duration::from_millis(shortest / 6).mul_f64(SHARE_OF_TIMEOUT);
-        self.eval(Script::Renew, command, patience.min(self.timeout), until).await
+        self.eval(Script::Renew, command, patience.min(self.timeout), longest).await
     }
 
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
@@ -146,7 +143,7 @@ impl Client {
         self: &Arc<Self>,
         key: &str,
         value: &str,
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Option<bool>> {
         let wire = self.wire().await?;
         let Some(native) = wire.delete else { return Ok(None) };
@@ -158,7 +155,7 @@ impl Client {
         match self.send(&wire, &cmd, self.timeout).await {
             Ok(reply) => Ok(Some(reply == Reply::Number(1))),
             Err(error) if error::is_forbidden(&error) => Ok(None),
-            Err(error) => Err(error::failed(&error, until)),
+            Err(error) => Err(error::failed(&error, gone_after(ttl_ms))),
         }
     }
 
@@ -198,7 +195,7 @@ impl Client {
         script: Script,
         command: impl Fn(&str, &str) -> Cmd,
         patience: Duration,
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Reply> {
         let wire = self.wire().await?;
         let by_hash = command("EVALSHA", hash(script));
@@ -208,7 +205,7 @@ impl Client {
             }
             answer => answer,
         };
-        answer.map_err(|error| error::failed(&error, until))
+        answer.map_err(|error| error::failed(&error, gone_after(ttl_ms)))
     }
 
     async fn send(
@@ -497,15 +494,9 @@ impl From<Value> for Reply {
     }
 }
 
-/// An argument that is written without a string of its own.
-struct Displayed<T>(T);
-
-impl<T: fmt::Display> redis::ToRedisArgs for Displayed<T> {
-    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
-        use std::io::Write;
-        // The writer is memory.
-        let _ = write!(out.writer_for_next_arg(), "{}", self.0);
-    }
+/// When the store will have forgotten what a command of now may leave.
+fn gone_after(ttl_ms: u64) -> BootInstant {
+    BootInstant::now().saturating_add(Duration::from_millis(ttl_ms))
 }
 
 fn hash(script: Script) -> &'static str {

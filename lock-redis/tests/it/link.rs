@@ -58,7 +58,7 @@ fn step(words: &[Bytes]) -> Option<Step> {
     let name = words[0].to_ascii_uppercase();
     match (name.as_slice(), words.len(), words.get(2).map(Bytes::as_ref)) {
         (b"DELIFEQ" | b"DELEX", ..) => Some(Step::Release),
-        (b"EVALSHA" | b"EVAL", 14, Some(b"5")) => Some(Step::Acquire),
+        (b"EVALSHA" | b"EVAL", 12, Some(b"5")) => Some(Step::Acquire),
         (b"EVALSHA" | b"EVAL", 9, Some(b"5")) => Some(Step::Release),
         (b"EVALSHA" | b"EVAL", 10, Some(b"5")) => Some(Step::Renew),
         (b"EVALSHA" | b"EVAL", _, Some(keys)) if keys != b"5" => Some(Step::Renew),
