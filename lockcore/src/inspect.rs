@@ -73,6 +73,13 @@ impl Claim {
         Self { owner, mode, since, token: None, place: None }
     }
 
+    /// A claim of a client of another kind, of which no more is known than that it was seen at
+    /// `seen`; for authors of drivers.
+    #[must_use]
+    pub fn foreign(seen: SystemTime) -> Self {
+        Self { owner: None, mode: Mode::Exclusive, since: seen, token: None, place: None }
+    }
+
     /// Who says to be the owner.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
@@ -91,7 +98,8 @@ impl Claim {
         self.since
     }
 
-    /// The token of a holder; `None` for a waiter.
+    /// The token of a holder; `None` for a waiter, and for a holder that is a client of another
+    /// kind.
     #[must_use]
     pub fn token(&self) -> Option<FencingToken> {
         self.token

@@ -1,0 +1,546 @@
+//! Connections and commands: the only room, beside that of errors, that knows the crate `redis`.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use lockcore::{BootInstant, Result};
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSubStream};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo,
+    IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError,
+    TlsCertificates, TlsMode, Value, from_redis_value_ref,
+};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::config::{Host, RedisConfig, Topology};
+use crate::error;
+use crate::keys::Keys;
+use crate::script::Script;
+
+/// A client of a server, or of several that are one store.
+pub(crate) struct Client {
+    dialer: Dialer,
+    timeout: Duration,
+    wire: Mutex<Option<Arc<Wire>>>,
+    /// Held by whoever connects. The last attempt that failed, for those who waited meanwhile.
+    dialing: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
+    /// Counts the connections; whoever listens to the store begins anew with each.
+    generation: watch::Sender<u64>,
+}
+
+/// What the store answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Number(i64),
+    Text(String),
+    List(Vec<Reply>),
+    Other,
+}
+
+/// How to reach the store.
+enum Dialer {
+    Single(redis::Client),
+    Sentinel(tokio::sync::Mutex<SentinelClient>),
+    Cluster { client: ClusterClient, nodes: Vec<redis::Client> },
+}
+
+/// A connection, for as long as it works.
+struct Wire {
+    connection: Connection,
+    delete: Option<NativeDelete>,
+    is_broken: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// How the server deletes a key only if it has a value, if it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NativeDelete {
+    /// Valkey since 9.
+    DelIfEq,
+    /// Redis since 8.4.
+    DelEx,
+}
+
+impl Client {
+    pub(crate) fn new(config: &RedisConfig) -> Result<Self> {
+        let dialer = Dialer::new(config).map_err(|error| error::misconfigured(&error))?;
+        Ok(Self {
+            dialer,
+            timeout: config.request_timeout.mul_f64(SHARE_OF_TIMEOUT),
+            wire: Mutex::new(None),
+            dialing: tokio::sync::Mutex::new(None),
+            generation: watch::Sender::new(0),
+        })
+    }
+
+    /// Connects, if there is no connection that works.
+    pub(crate) async fn connect(&self) -> Result<()> {
+        self.wire().await.map(|_| ())
+    }
+
+    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone at
+    /// `until`.
+    pub(crate) async fn run(
+        &self,
+        script: Script,
+        keys: &Keys,
+        args: &[&str],
+        until: BootInstant,
+    ) -> Result<Reply> {
+        let command = |name: &str, script: &str| {
+            let size = script.len() + 6 * keys.lock().len() + 16 * (args.len() + 5);
+            let mut cmd = Cmd::with_capacity(8 + args.len(), size);
+            cmd.arg(name).arg(script).arg(5).arg(keys.lock());
+            for key in keys.beside() {
+                cmd.arg(Displayed(key));
+            }
+            for arg in args {
+                cmd.arg(*arg);
+            }
+            cmd
+        };
+        self.eval(script, command, until).await
+    }
+
+    /// Renews locks that are held alone: each with its key, the beginning of its value, and its
+    /// TTL in milliseconds. One trip for all.
+    pub(crate) async fn renew(
+        &self,
+        locks: &[(&str, &str, u64)],
+        until: BootInstant,
+    ) -> Result<Reply> {
+        let command = |name: &str, script: &str| {
+            let mut cmd = Cmd::with_capacity(3 + 3 * locks.len(), script.len() + 96 * locks.len());
+            cmd.arg(name).arg(script).arg(locks.len());
+            for (key, _, _) in locks {
+                cmd.arg(*key);
+            }
+            for (_, owner, ttl) in locks {
+                cmd.arg(*owner).arg(*ttl);
+            }
+            cmd
+        };
+        self.eval(Script::Renew, command, until).await
+    }
+
+    /// Deletes the key if it has this value: true if it had, `None` if the server has no command
+    /// for that.
+    pub(crate) async fn delete_if(
+        &self,
+        key: &str,
+        value: &str,
+        until: BootInstant,
+    ) -> Result<Option<bool>> {
+        let wire = self.wire().await?;
+        let Some(native) = wire.delete else { return Ok(None) };
+        let mut cmd = Cmd::with_capacity(4, key.len() + value.len() + 32);
+        match native {
+            NativeDelete::DelIfEq => cmd.arg("DELIFEQ").arg(key).arg(value),
+            NativeDelete::DelEx => cmd.arg("DELEX").arg(key).arg("IFEQ").arg(value),
+        };
+        match self.send(&wire, &cmd).await {
+            Ok(reply) => Ok(Some(reply == Reply::Number(1))),
+            Err(error) if error::is_forbidden(&error) => Ok(None),
+            Err(error) => Err(error::failed(&error, until)),
+        }
+    }
+
+    /// Whether several renewals fit into one command.
+    pub(crate) fn batches(&self) -> bool {
+        !matches!(self.dialer, Dialer::Cluster { .. })
+    }
+
+    /// Whether the server that runs a script knows all who listen to a channel.
+    pub(crate) fn counts_listeners(&self) -> bool {
+        self.batches()
+    }
+
+    /// Listens to a channel on a connection of its own.
+    pub(crate) async fn listen(&self, channel: &str) -> Result<Listening> {
+        let generation = self.generation.subscribe();
+        let dial = async {
+            let client = self.dialer.any_server().await?;
+            let mut pubsub = client.get_async_pubsub().await?;
+            pubsub.subscribe(channel).await?;
+            Ok(pubsub)
+        };
+        let pubsub = self.in_time(dial).await.map_err(|error| error::no_listening(&error))?;
+        // The connection lives as long as both halves do.
+        let (sink, stream) = pubsub.split();
+        Ok(Listening { _sink: sink, stream, generation })
+    }
+
+    /// Drops the connection.
+    pub(crate) fn close(&self) {
+        self.current_wire().take();
+    }
+
+    /// Sends the script by its hash; if the server does not know it, whole.
+    async fn eval(
+        &self,
+        script: Script,
+        command: impl Fn(&str, &str) -> Cmd,
+        until: BootInstant,
+    ) -> Result<Reply> {
+        let wire = self.wire().await?;
+        let by_hash = command("EVALSHA", hash(script));
+        let answer = match self.send(&wire, &by_hash).await {
+            Err(error) if error::is_unknown_script(&error) => {
+                self.send(&wire, &command("EVAL", script.body())).await
+            }
+            answer => answer,
+        };
+        answer.map_err(|error| error::failed(&error, until))
+    }
+
+    async fn send(&self, wire: &Arc<Wire>, cmd: &Cmd) -> Result<Reply, RedisError> {
+        let answer = match wire.connection.clone() {
+            Connection::Single(mut connection) => connection.req_packed_command(cmd).await,
+            Connection::Cluster(mut connection) => connection.req_packed_command(cmd).await,
+        };
+        let answer = answer.and_then(Value::extract_error);
+        if let Err(error) = &answer
+            && wire.is_done_after(error)
+        {
+            self.drop_wire(wire);
+        }
+        answer.map(Reply::from)
+    }
+
+    async fn wire(&self) -> Result<Arc<Wire>> {
+        if let Some(wire) = self.working_wire() {
+            return Ok(wire);
+        }
+        let asked = Instant::now();
+        let mut dialing = self.dialing.lock().await;
+        if let Some(wire) = self.working_wire() {
+            return Ok(wire);
+        }
+        // One attempt answers all who came while it ran: a dead server is not asked by each.
+        if let Some((when, error)) = &*dialing
+            && *when >= asked
+        {
+            return Err(error::unreachable(error));
+        }
+        match self.in_time(self.dialer.dial(self.timeout)).await {
+            Ok(wire) => {
+                let wire = Arc::new(wire);
+                *dialing = None;
+                *self.current_wire() = Some(wire.clone());
+                self.generation.send_modify(|generation| *generation += 1);
+                Ok(wire)
+            }
+            Err(error) => {
+                let answer = error::unreachable(&error);
+                *dialing = Some((Instant::now(), error));
+                Err(answer)
+            }
+        }
+    }
+
+    fn working_wire(&self) -> Option<Arc<Wire>> {
+        self.current_wire().clone().filter(|wire| !wire.is_broken.load(SeqCst))
+    }
+
+    fn drop_wire(&self, wire: &Arc<Wire>) {
+        wire.is_broken.store(true, SeqCst);
+        let mut current = self.current_wire();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, wire)) {
+            *current = None;
+        }
+    }
+
+    fn current_wire(&self) -> std::sync::MutexGuard<'_, Option<Arc<Wire>>> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn in_time<T>(
+        &self,
+        dial: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisError> {
+        timeout(self.timeout, dial).await.unwrap_or_else(|_| Err(error::no_answer()))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Wire {
+    /// Whether the connection is of no use any more after this error. A time-out is one: replies
+    /// come in order, so nothing came for as long.
+    fn is_done_after(&self, error: &RedisError) -> bool {
+        match self.connection {
+            Connection::Single(_) => error.is_io_error() || error::wants_other_server(error),
+            // The client of a cluster reconnects by itself.
+            Connection::Cluster(_) => false,
+        }
+    }
+}
+
+impl Dialer {
+    fn new(config: &RedisConfig) -> Result<Self, RedisError> {
+        let tls = config.tls.as_ref().map(|tls| TlsCertificates {
+            client_tls: tls
+                .client
+                .clone()
+                .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
+            root_cert: tls.ca.clone(),
+        });
+        if tls.is_some() {
+            // Fails when the application has chosen one: then it is that.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let server = |host: &Host| {
+            let info = info(config, host)?;
+            match &tls {
+                Some(tls) => redis::Client::build_with_tls(info, tls.clone()),
+                None => redis::Client::open(info),
+            }
+        };
+        match &config.topology {
+            Topology::Single(host) => server(host).map(Self::Single),
+            Topology::Sentinel { hosts, master } => {
+                let addrs: Vec<_> = hosts.iter().map(|host| addr(config, host)).collect();
+                let builder =
+                    SentinelClientBuilder::new(addrs, master, SentinelServerType::Master)?;
+                let client = sentinel(builder, config, tls.as_ref()).build()?;
+                Ok(Self::Sentinel(tokio::sync::Mutex::new(client)))
+            }
+            Topology::Cluster(hosts) => {
+                let infos: Vec<_> =
+                    hosts.iter().map(|host| info(config, host)).collect::<Result<_, _>>()?;
+                let mut builder = ClusterClient::builder(infos)
+                    .retries(CLUSTER_RETRIES)
+                    .connection_timeout(config.request_timeout.mul_f64(SHARE_OF_TIMEOUT))
+                    .response_timeout(config.request_timeout.mul_f64(SHARE_OF_TIMEOUT))
+                    .tcp_settings(tcp());
+                if let Some(tls) = &tls {
+                    builder = builder.tls(TlsMode::Secure).certs(tls.clone());
+                }
+                if let Some(username) = &config.username {
+                    builder = builder.username(username);
+                }
+                if let Some(password) = &config.password {
+                    builder = builder.password(password);
+                }
+                let nodes = hosts.iter().map(server).collect::<Result<_, _>>()?;
+                Ok(Self::Cluster { client: builder.build()?, nodes })
+            }
+        }
+    }
+
+    async fn dial(&self, limit: Duration) -> Result<Wire, RedisError> {
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let connection = match self {
+            Self::Single(_) | Self::Sentinel(_) => {
+                let ends = is_broken.clone();
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(limit))
+                    .set_response_timeout(Some(limit))
+                    .set_push_sender(move |push: PushInfo| {
+                        if push.kind == PushKind::Disconnection {
+                            ends.store(true, SeqCst);
+                        }
+                        Ok::<_, redis::aio::SendError>(())
+                    });
+                let client = self.any_server().await?;
+                let dial = client.get_multiplexed_async_connection_with_config(&config);
+                Connection::Single(dial.await?)
+            }
+            Self::Cluster { client, .. } => {
+                Connection::Cluster(client.get_async_connection().await?)
+            }
+        };
+        let delete = match connection.clone() {
+            Connection::Single(connection) => prepare(connection).await?,
+            Connection::Cluster(connection) => prepare(connection).await?,
+        };
+        Ok(Wire { connection, delete, is_broken })
+    }
+
+    /// A server to listen to, or to send all commands to where there is one for all.
+    async fn any_server(&self) -> Result<redis::Client, RedisError> {
+        match self {
+            Self::Single(client) => Ok(client.clone()),
+            Self::Sentinel(client) => client.lock().await.async_get_client().await,
+            Self::Cluster { nodes, .. } => {
+                let mut last = error::no_answer();
+                for node in nodes {
+                    match node.get_multiplexed_async_connection().await {
+                        Ok(_) => return Ok(node.clone()),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+}
+
+/// Lets the server know the scripts, and asks how it deletes. A user who may do neither can
+/// nevertheless send whole scripts.
+async fn prepare(mut connection: impl ConnectionLike) -> Result<Option<NativeDelete>, RedisError> {
+    let is_lost = |error: &RedisError| error.is_io_error();
+    for script in Script::ALL {
+        let mut cmd = Cmd::new();
+        cmd.arg("SCRIPT").arg("LOAD").arg(script.body());
+        let answer = connection.req_packed_command(&cmd).await.and_then(Value::extract_error);
+        if let Err(error) = answer
+            && (is_lost(&error) || error::is_unauthorized(&error))
+        {
+            return Err(error);
+        }
+    }
+    let mut cmd = Cmd::new();
+    cmd.arg("COMMAND").arg("INFO").arg("DELIFEQ").arg("DELEX");
+    let answer = connection.req_packed_command(&cmd).await.and_then(Value::extract_error);
+    match answer {
+        Ok(Value::Array(known)) => {
+            let commands = [NativeDelete::DelIfEq, NativeDelete::DelEx];
+            let mut known = commands.into_iter().zip(known);
+            Ok(known.find(|(_, info)| matches!(info, Value::Array(_))).map(|(command, _)| command))
+        }
+        Err(error) if is_lost(&error) => Err(error),
+        _ => Ok(None),
+    }
+}
+
+/// What is heard on a channel.
+pub(crate) struct Listening {
+    _sink: redis::aio::PubSubSink,
+    stream: PubSubStream,
+    generation: watch::Receiver<u64>,
+}
+
+impl Listening {
+    /// The next message; `None` when the connection has ended, or commands go over a new one.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        tokio::select! {
+            message = self.stream.next() => {
+                from_redis_value_ref(&message?.get_payload::<Value>().ok()?).ok()
+            }
+            _ = self.generation.changed() => None,
+        }
+    }
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Int(number) => Self::Number(number),
+            Value::SimpleString(text) => Self::Text(text),
+            Value::BulkString(bytes) => Self::Text(String::from_utf8_lossy(&bytes).into_owned()),
+            Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// An argument that is written without a string of its own.
+struct Displayed<T>(T);
+
+impl<T: fmt::Display> redis::ToRedisArgs for Displayed<T> {
+    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
+        use std::io::Write;
+        // The writer is memory.
+        let _ = write!(out.writer_for_next_arg(), "{}", self.0);
+    }
+}
+
+fn hash(script: Script) -> &'static str {
+    static HASHES: LazyLock<[String; Script::ALL.len()]> = LazyLock::new(|| {
+        Script::ALL.map(|script| redis::Script::new(script.body()).get_hash().to_owned())
+    });
+    &HASHES[script as usize]
+}
+
+fn addr(config: &RedisConfig, host: &Host) -> ConnectionAddr {
+    let Host { name, port } = host.clone();
+    match config.tls {
+        Some(_) => ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None },
+        None => ConnectionAddr::Tcp(name, port),
+    }
+}
+
+fn info(config: &RedisConfig, host: &Host) -> Result<ConnectionInfo, RedisError> {
+    let mut settings = RedisConnectionInfo::default()
+        .set_db(config.database)
+        // Tells when a connection ends.
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_lib_name("leasehold", env!("CARGO_PKG_VERSION"));
+    if let Some(username) = &config.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = &config.password {
+        settings = settings.set_password(password);
+    }
+    let info = addr(config, host).into_connection_info()?;
+    Ok(info.set_tcp_settings(tcp()).set_redis_settings(settings))
+}
+
+fn sentinel(
+    mut builder: SentinelClientBuilder,
+    config: &RedisConfig,
+    tls: Option<&TlsCertificates>,
+) -> SentinelClientBuilder {
+    builder = builder
+        .set_client_to_redis_db(config.database)
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_redis_tcp_settings(tcp())
+        .set_client_to_sentinel_tcp_settings(tcp());
+    if let Some(tls) = tls {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_redis_certificates(tls.clone())
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_certificates(tls.clone());
+    }
+    if let Some(username) = &config.username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = &config.password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if let Some((username, password)) = &config.sentinel_login {
+        if let Some(username) = username {
+            builder = builder.set_client_to_sentinel_username(username);
+        }
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    builder
+}
+
+/// No waiting for small packets, and a dead peer is found out.
+fn tcp() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(2))
+        .with_retries(3);
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
+        .set_user_timeout(Duration::from_secs(10))
+}
+
+/// The server's answer has to come before the engine counts the outcome as unknown, so that the
+/// connection is known to be dead.
+const SHARE_OF_TIMEOUT: f64 = 0.75;
+/// After a redirection or a broken connection. What is sent twice is idempotent.
+const CLUSTER_RETRIES: u32 = 3;

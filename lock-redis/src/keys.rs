@@ -1,0 +1,227 @@
+//! What stands in the store, and how it is written.
+
+use std::fmt::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lockcore::{Claim, EntryId, FencingToken, LockName, Mode, OwnerLabel};
+
+/// The keys of one name: the lock itself, and those beside it in the same slot of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keys {
+    lock: Box<str>,
+}
+
+impl Keys {
+    /// The keys of `name` under `prefix`, which has no brace.
+    ///
+    /// Letters, digits and `._/-` stay as they are, every other byte becomes `%XX`. A name has no
+    /// colon then, so the last one of a key ends the prefix, and no brace, so none of our keys can
+    /// be another's.
+    pub(crate) fn new(prefix: &str, name: &LockName) -> Self {
+        let mut lock = String::with_capacity(prefix.len() + 1 + name.as_str().len());
+        if !prefix.is_empty() {
+            lock.push_str(prefix);
+            lock.push(':');
+        }
+        escape(&mut lock, name.as_str());
+        Self { lock: lock.into() }
+    }
+
+    /// The lock: the one key that other clients know too.
+    pub(crate) fn lock(&self) -> &str {
+        &self.lock
+    }
+
+    /// The keys beside it: the queue, the fence, those who share, the records.
+    pub(crate) fn beside(&self) -> [Beside<'_>; 4] {
+        ['q', 'f', 's', 'r'].map(|what| Beside { lock: &self.lock, what })
+    }
+}
+
+/// A key beside a lock. What stands in braces decides the slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside<'a> {
+    lock: &'a str,
+    what: char,
+}
+
+impl fmt::Display for Beside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}:{}", self.lock, self.what)
+    }
+}
+
+/// The value of a lock that an entry holds alone. It names the entry, so it is written for every
+/// mode; see `scripts/queue.lua`.
+pub(crate) fn value(id: EntryId, since: SystemTime, owner: Option<&OwnerLabel>) -> String {
+    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut value = String::with_capacity(64);
+    write!(value, "lh x {:032x} {since} ", id.as_u128()).expect("BUG: a string takes all");
+    if let Some(owner) = owner {
+        escape(&mut value, owner.as_str());
+    }
+    value
+}
+
+/// How much of a value names the entry.
+pub(crate) const OWNER_LEN: usize = "lh x ".len() + 32;
+
+/// A mode in the words of the scripts.
+pub(crate) struct ModeWord(pub(crate) Mode);
+
+impl fmt::Display for ModeWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Mode::Exclusive => f.write_str("x"),
+            Mode::Shared => f.write_str("s"),
+            Mode::Permit { of } => write!(f, "p{of}"),
+        }
+    }
+}
+
+/// The mode that a word of the scripts means.
+pub(crate) fn mode(word: &str) -> Option<Mode> {
+    match word.strip_prefix('p') {
+        Some(count) => Some(Mode::Permit { of: count.parse().ok()? }),
+        None if word == "x" => Some(Mode::Exclusive),
+        None if word == "s" => Some(Mode::Shared),
+        None => None,
+    }
+}
+
+/// Whom the value of a lock names as its only holder; `None` if nobody or several hold it.
+pub(crate) fn sole_holder(value: &str, last_token: &str) -> Option<Claim> {
+    if value.is_empty() || value.starts_with("lh s") || value.starts_with("lh p") {
+        return None;
+    }
+    let ours = || {
+        let (_, rest) = value.strip_prefix("lh x ")?.split_once(' ')?;
+        let rest = rest.strip_suffix(" +").unwrap_or(rest);
+        let (since, owner) = read_rest(rest)?;
+        Some(Claim::held(owner, Mode::Exclusive, since, read_token(last_token)?))
+    };
+    Some(ours().unwrap_or_else(|| Claim::foreign(SystemTime::now())))
+}
+
+/// Whom a record of the scripts names; `None` for one that is none.
+pub(crate) fn claim(record: &str) -> Option<Claim> {
+    let mut words = record.splitn(7, ' ');
+    let mode = mode(words.nth(1)?)?;
+    let token = words.nth(3)?;
+    let (since, owner) = read_rest(words.next()?)?;
+    Some(match read_token(token) {
+        Some(token) => Claim::held(owner, mode, since, token),
+        None => Claim::waiting(owner, mode, since),
+    })
+}
+
+pub(crate) fn read_token(text: &str) -> Option<FencingToken> {
+    FencingToken::new(text.parse().ok()?)
+}
+
+fn read_rest(rest: &str) -> Option<(SystemTime, Option<OwnerLabel>)> {
+    let (since, owner) = rest.split_once(' ')?;
+    let since = UNIX_EPOCH.checked_add(Duration::from_millis(since.parse().ok()?))?;
+    Some((since, OwnerLabel::new(unescape(owner)?).ok()))
+}
+
+fn escape(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._/-".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
+            }
+        }
+    }
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            out.push((digit()? << 4 | digit()?) as u8);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use lockcore::EntryId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(prefix: &str, name: &str) -> Keys {
+        Keys::new(prefix, &LockName::new(name).unwrap())
+    }
+
+    #[test]
+    fn plain_names_stay_plain() {
+        let keys = keys("shop", "orders/123");
+        assert_eq!(keys.lock(), "shop:orders/123");
+        let beside = keys.beside().map(|key| key.to_string()).join(" ");
+        assert_eq!(
+            beside,
+            "{shop:orders/123}:q {shop:orders/123}:f {shop:orders/123}:s {shop:orders/123}:r"
+        );
+    }
+
+    #[test]
+    fn prefixes_are_apart() {
+        assert_ne!(keys("a", "b:c"), keys("a:b", "c"));
+        assert_ne!(keys("", "a:b"), keys("a", "b"));
+        assert_eq!(keys("a", "{b}*?[\0").lock(), "a:%7Bb%7D%2A%3F%5B%00");
+    }
+
+    #[test]
+    fn a_value_is_read_as_it_was_written() {
+        let owner = OwnerLabel::new("wörker 7 +").unwrap();
+        let since = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let value = value(EntryId::random().unwrap(), since, Some(&owner));
+        for value in [value.clone(), format!("{value} +")] {
+            let claim = sole_holder(&value, "7").unwrap();
+            assert_eq!(claim.owner(), Some("wörker 7 +"));
+            assert_eq!((claim.since(), claim.token()), (since, FencingToken::new(7)));
+        }
+        assert!(value[..OWNER_LEN].len() == 37 && value.as_bytes()[OWNER_LEN] == b' ');
+    }
+
+    #[test]
+    fn a_foreign_value_is_somebody() {
+        let claim = sole_holder("6b1f2c", "7").unwrap();
+        assert_eq!((claim.mode(), claim.token(), claim.place()), (Mode::Exclusive, None, None));
+        assert_eq!(sole_holder("", "7"), None);
+        assert_eq!(sole_holder("lh p5", "7"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_apart(a in "\\PC{1,20}", b in "\\PC{1,20}", p in "[a-z:]{0,3}", q in "[a-z:]{0,3}") {
+            prop_assert_eq!(keys(&p, &a) == keys(&q, &b), (p, a) == (q, b));
+        }
+
+        #[test]
+        fn what_is_escaped_comes_back(text in "\\PC{0,40}") {
+            let mut out = String::new();
+            escape(&mut out, &text);
+            let plain = out.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-%".contains(&byte));
+            prop_assert!(plain);
+            prop_assert_eq!(unescape(&out), Some(text));
+        }
+
+        #[test]
+        fn garbage_is_no_claim(text in "\\PC{0,60}") {
+            let _ = claim(&text);
+            let _ = sole_holder(&text, &text);
+            let _ = unescape(&text);
+        }
+    }
+}

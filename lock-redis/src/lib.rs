@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod driver;
+mod error;
+mod inbox;
+mod keys;
+mod lock;
+mod script;
+mod seat;
+
+pub use config::{RedisConfig, RedisTls};
+pub use lock::RedisLock;

@@ -1,0 +1,115 @@
+-- Who stands under a name. The value of the lock says who holds it:
+--   lh x ID SINCE LABEL      one alone; with ' +' at the end once somebody waits
+--   lh s                     those who share
+--   lh pN                    those who have one of N permits
+--   anything else            a client of another kind, which holds it alone
+-- The queue has the ids of those who wait, by arrival; `sharers` those who share or have a permit,
+-- by the end of their TTL. Their records are: END MODE TTL CHANNEL COUNTED TOKEN SINCE LABEL.
+
+local lock, queue, fence, sharers, records = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function read(id)
+  local record = redis.call('HGET', records, id)
+  if not record then return nil end
+  local ends, mode, ttl, channel, counted, token, rest =
+    string.match(record, '^(%d+) (%w+) (%d+) (%S+) (%d) (%d+) (.*)$')
+  if not ends then return nil end
+  return { ends = tonumber(ends), mode = mode, ttl = tonumber(ttl), channel = channel,
+           counted = counted, token = token, rest = rest }
+end
+
+local function write(id, r)
+  redis.call('HSET', records, id, string.format('%.0f %s %.0f %s %s %s %s',
+    r.ends, r.mode, r.ttl, r.channel, r.counted, r.token, r.rest))
+end
+
+local function forget(id)
+  redis.call('ZREM', queue, id)
+  redis.call('HDEL', records, id)
+end
+
+-- Lets a key live for this long at the least.
+local function keep(key, ttl)
+  if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, ttl) end
+end
+
+local function is_shared(value)
+  return value and string.find(value, '^lh [sp]') ~= nil
+end
+
+-- Takes out sharers whose TTL is over, and all of them when the lock is not theirs any more.
+-- Returns the value of the lock.
+local function prune()
+  local value = redis.call('GET', lock)
+  local over
+  if is_shared(value) then
+    over = redis.call('ZRANGEBYSCORE', sharers, '-inf', now)
+  else
+    over = redis.call('ZRANGE', sharers, 0, -1)
+  end
+  for _, id in ipairs(over) do
+    redis.call('ZREM', sharers, id)
+    redis.call('HDEL', records, id)
+  end
+  if is_shared(value) and redis.call('EXISTS', sharers) == 0 then
+    redis.call('DEL', lock)
+    value = false
+  end
+  return value
+end
+
+-- The rule: whether the next one may go, in this mode, beside those who hold the lock.
+local function admits(mode, value)
+  if not value then return true end
+  if mode == 'x' or value ~= 'lh ' .. mode then return false end
+  return mode == 's' or redis.call('ZCARD', sharers) < tonumber(string.sub(mode, 2))
+end
+
+-- Makes the waiter a holder, and returns the value of the lock.
+local function grant(id, r, token)
+  local value
+  redis.call('ZREM', queue, id)
+  if r.mode == 'x' then
+    redis.call('HDEL', records, id)
+    value = 'lh x ' .. id .. ' ' .. r.rest
+    if redis.call('EXISTS', queue) == 1 then value = value .. ' +' end
+    redis.call('SET', lock, value, 'PX', r.ttl)
+  else
+    value = 'lh ' .. r.mode
+    redis.call('SET', lock, value, 'PX', math.max(redis.call('PTTL', lock), r.ttl))
+    redis.call('ZADD', sharers, now + r.ttl, id)
+    r.token = token
+    write(id, r)
+    keep(sharers, r.ttl)
+    keep(records, r.ttl)
+  end
+  return value
+end
+
+-- Lets go whoever may, and tells them; returns the token of `me`, if `me` is among them. Who has
+-- died is skipped, and whose client does not listen is passed over.
+local function advance(me)
+  local value, place, mine = prune(), 0, nil
+  while true do
+    local id = redis.call('ZRANGE', queue, place, place)[1]
+    if not id then return mine end
+    local r = read(id)
+    if not r or (r.ends <= now and id ~= me) then
+      forget(id)
+    elseif not admits(r.mode, value) then
+      return mine
+    else
+      local token = next_token()
+      if id == me then
+        mine = token
+        value = grant(id, r, token)
+      elseif redis.call('PUBLISH', r.channel, id .. ' ' .. token) > 0 or r.counted == '0' then
+        value = grant(id, r, token)
+      else
+        place = place + 1
+      end
+    end
+  end
+end

@@ -1,0 +1,16 @@
+local me, id = string.sub(ARGV[1], 1, 37), string.sub(ARGV[1], 6, 37)
+
+local value = prune()
+if value and string.sub(value, 1, 37) == me then
+  redis.call('DEL', lock)
+elseif redis.call('ZREM', sharers, id) == 1 then
+  redis.call('HDEL', records, id)
+  local last = redis.call('ZRANGE', sharers, -1, -1, 'WITHSCORES')[2]
+  if last then redis.call('PEXPIREAT', lock, last) else redis.call('DEL', lock) end
+elseif redis.call('ZREM', queue, id) == 1 then
+  redis.call('HDEL', records, id)
+else
+  return 0
+end
+advance()
+return 1
