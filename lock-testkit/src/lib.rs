@@ -1,19 +1,26 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod child;
+mod cluster;
 mod port;
 mod process;
+mod proxy;
 mod redis;
 mod redis_options;
 pub mod resp;
+mod sentinel;
 mod tls;
 mod tools;
 mod wait;
 
+pub use cluster::{Cluster, key_slot};
 pub use port::Port;
 pub use process::Process;
+pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};
 pub use redis::Redis;
 pub use redis_options::{Flavour, RedisOptions};
 pub use resp::{Resp, Value};
+pub use sentinel::{SentinelOptions, Sentinels};
 pub use tls::{Tls, TlsOptions};
 pub use wait::eventually;

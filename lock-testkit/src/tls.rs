@@ -134,7 +134,9 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.distinguished_name.push(DnType::CommonName, "Leasehold test authority");
+    // By a name of its own, it is not taken for the authority of another server.
+    let name = format!("Leasehold test authority {:016x}", fastrand::u64(..));
+    params.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, key()).expect("the parameters are good")
 }
 

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod child;
+mod cluster;
 mod process;
+mod proxy;
+mod proxy_resp;
 mod redis;
+mod sentinel;
 mod tls;

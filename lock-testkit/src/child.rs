@@ -1,0 +1,251 @@
+//! The test binary once more, as a process that can be killed or frozen.
+//!
+//! An entry is a test like any other, which returns at once unless it was started by
+//! [`Child::spawn`]:
+//!
+//! ```no_run
+//! #[test]
+//! fn holder() {
+//!     let Some(role) = lock_testkit::child::role() else { return };
+//!     role.report(&format!("holding {}", role.var("NAME")));
+//!     for command in role.commands() {
+//!         role.report(&format!("heard {command}"));
+//!     }
+//! }
+//! ```
+
+use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write, stdin, stdout};
+use std::path::PathBuf;
+use std::process::{ChildStdin, ChildStdout, Command};
+use std::sync::mpsc as blocking;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::process::Process;
+use crate::wait::{eventually, scaled};
+
+/// A process that runs one test of this test binary, killed when this is dropped.
+#[derive(Debug)]
+pub struct Child {
+    process: Process,
+    stdin: ChildStdin,
+    reports: mpsc::UnboundedReceiver<String>,
+    // Goes after the process.
+    _dir: TempDir,
+}
+
+impl Child {
+    /// Starts this test binary again, with the test `entry` (its whole path, `module::name`) alone
+    /// and with these variables besides its own environment.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn spawn(entry: &str, variables: &[(&str, &str)]) -> Self {
+        let dir = tempfile::Builder::new().prefix("leasehold-").tempdir();
+        let dir = dir.expect("a temporary directory can be made");
+        let program = env::current_exe().expect("this program has a path");
+        let mut command = Command::new(program);
+        command.args([entry, "--exact", "--nocapture", "--include-ignored"]);
+        command.env(ENTRY, entry).envs(variables.iter().copied());
+        let log = dir.path().join("log");
+        let (process, stdin, stdout) = Process::start_piped(entry, &command, &log);
+        let reports = listen(stdout, log);
+        Self { process, stdin, reports, _dir: dir }
+    }
+
+    /// The next line that it has [reported](Role::report).
+    ///
+    /// # Panics
+    ///
+    /// When there is none within `deadline`, or when it ends before.
+    ///
+    /// # Cancel safety
+    ///
+    /// No report is lost.
+    pub async fn next_report(&mut self, deadline: Duration) -> String {
+        match timeout(scaled(deadline), self.reports.recv()).await {
+            Ok(Some(report)) => report,
+            Ok(None) => panic!("the child ended without a report; {}", self.process.last_logs()),
+            Err(_) => panic!("no report within {deadline:?}; {}", self.process.last_logs()),
+        }
+    }
+
+    /// The next line that it has reported, if there is one already.
+    pub fn try_next_report(&mut self) -> Option<String> {
+        self.reports.try_recv().ok()
+    }
+
+    /// Sends it a line, for [`Role::commands`].
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    pub fn send(&mut self, line: &str) {
+        let sent = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
+        assert!(sent.is_ok(), "the child does not listen; {}", self.process.last_logs());
+    }
+
+    /// Freezes it; its connections stay open.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// Lets it go on after [`pause`](Child::pause).
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
+    /// Kills it with `SIGKILL`. What it reported before can still be read.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What it has printed besides its reports.
+    pub fn logs(&self) -> String {
+        self.process.logs()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within `deadline`.
+    pub async fn ended(&self, deadline: Duration) {
+        eventually("the end of the child", deadline, async || (!self.is_running()).then_some(()))
+            .await;
+    }
+}
+
+/// What a test is in a process that [`Child::spawn`] started.
+#[derive(Debug)]
+pub struct Role {
+    entry: String,
+}
+
+/// The role of this process, or `None` in a test binary that was started as usual.
+pub fn role() -> Option<Role> {
+    env::var(ENTRY).ok().map(|entry| Role { entry })
+}
+
+impl Role {
+    /// The test that was to be run.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    /// A variable that the parent has set.
+    ///
+    /// # Panics
+    ///
+    /// When it has not.
+    pub fn var(&self, name: &str) -> String {
+        match env::var(name) {
+            Ok(value) => value,
+            Err(error) => panic!("{} needs the variable {name}: {error}", self.entry),
+        }
+    }
+
+    /// Tells the parent, which reads one line of it. It is on its way when this returns.
+    ///
+    /// # Panics
+    ///
+    /// When `line` is more than a line, or when the parent is gone.
+    pub fn report(&self, line: &str) {
+        assert!(!line.contains('\n'), "a report is one line, not {line:?}");
+        let mut stdout = stdout().lock();
+        // The harness of the tests has begun a line of its own.
+        let sent = writeln!(stdout, "\n{REPORT}{line}").and_then(|()| stdout.flush());
+        assert!(sent.is_ok(), "the parent is gone");
+    }
+
+    /// The lines that the parent sends, from now on until it is gone.
+    pub fn commands(&self) -> Commands {
+        let (sender, lines) = mpsc::unbounded_channel();
+        let read = move || {
+            for line in stdin().lock().lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("commands".to_owned()).spawn(read).expect("a thread starts");
+        Commands { lines }
+    }
+}
+
+/// The lines that the parent sends; as an iterator it blocks.
+#[derive(Debug)]
+pub struct Commands {
+    lines: mpsc::UnboundedReceiver<String>,
+}
+
+impl Commands {
+    /// The next line, or `None` when the parent is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// No line is lost.
+    pub async fn recv(&mut self) -> Option<String> {
+        self.lines.recv().await
+    }
+}
+
+impl Iterator for Commands {
+    type Item = String;
+
+    /// # Panics
+    ///
+    /// In an asynchronous context, where [`recv`](Commands::recv) waits instead.
+    fn next(&mut self) -> Option<String> {
+        self.lines.blocking_recv()
+    }
+}
+
+/// Tells reports from the rest of the output, which goes to the log.
+fn listen(stdout: ChildStdout, log: PathBuf) -> mpsc::UnboundedReceiver<String> {
+    let (sender, reports) = mpsc::unbounded_channel();
+    let (opened, ready) = blocking::sync_channel(1);
+    let read = move || {
+        let mut log = File::options().append(true).open(log).expect("the log exists");
+        // The directory may go with the child from now on.
+        let _ = opened.send(());
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            match line.split_once(REPORT) {
+                // Nobody asks any more when the child is dropped, and then the pipe ends.
+                Some((_, report)) => drop(sender.send(report.to_owned())),
+                None => drop(writeln!(log, "{line}")),
+            }
+        }
+    };
+    thread::Builder::new().name("reports".to_owned()).spawn(read).expect("a thread starts");
+    ready.recv().expect("the log is opened");
+    reports
+}
+
+const ENTRY: &str = "LEASEHOLD_CHILD";
+const REPORT: &str = "@leasehold-report ";

@@ -1,0 +1,172 @@
+//! One direction of one link.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::faults::Way;
+use super::link::{End, Shared};
+use super::rule::Swallow;
+use super::traffic::{Reply, ReplyKind, Request, Traffic};
+
+/// Reads, decides, and lets a queue bring the delays about: many frames are on their way at once.
+pub(super) struct Pump<'a> {
+    way: Way,
+    shared: &'a Shared,
+    traffic: &'a Mutex<Box<dyn Traffic>>,
+    last_due: Instant,
+    /// Whether something was lost: nothing passes any more.
+    lost: bool,
+}
+
+impl<'a> Pump<'a> {
+    pub(super) fn new(way: Way, shared: &'a Shared, traffic: &'a Mutex<Box<dyn Traffic>>) -> Self {
+        Self { way, shared, traffic, last_due: Instant::now(), lost: false }
+    }
+
+    /// Passes everything until the sender closes; an error is the end of the other direction too.
+    pub(super) async fn run(self, from: ReadHalf<'_>, to: WriteHalf<'_>) -> Result<(), End> {
+        let (queue, due) = mpsc::channel(QUEUE);
+        let (way, shared) = (self.way, self.shared);
+        tokio::try_join!(self.read(from, queue), write(way, shared, due, to))?;
+        Ok(())
+    }
+
+    async fn read(mut self, mut from: ReadHalf<'_>, queue: Queue) -> Result<(), End> {
+        let mut bytes = BytesMut::with_capacity(CHUNK);
+        loop {
+            if from.read_buf(&mut bytes).await.map_err(|_| End::Reset)? == 0 {
+                return Ok(());
+            }
+            self.lost |= self.shared.faults().of(self.way).black_hole;
+            if self.lost {
+                bytes.clear();
+                continue;
+            }
+            let ended = match self.way {
+                Way::Request => self.requests(&mut bytes, &queue).await?,
+                Way::Reply => self.replies(&mut bytes, &queue).await?,
+            };
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn requests(&mut self, bytes: &mut BytesMut, queue: &Queue) -> Result<bool, End> {
+        while let Some(request) = self.next_request(bytes)? {
+            let hold = {
+                let mut rules = self.shared.rules();
+                rules.count(&request.words);
+                rules.hold_for(&request.words)
+            };
+            if let Some(hold) = hold {
+                hold.pass().await;
+            }
+            let swallow = self.shared.rules().take_swallow(&request.words);
+            self.traffic().forwarded(&request, swallow);
+            self.queue(queue, request.frame).await;
+        }
+        Ok(false)
+    }
+
+    /// Returns whether the link ends here.
+    async fn replies(&mut self, bytes: &mut BytesMut, queue: &Queue) -> Result<bool, End> {
+        while let Some(reply) = self.next_reply(bytes)? {
+            match reply.kind {
+                ReplyKind::Notification if self.shared.faults().drop_notifications => {
+                    self.shared.rules().notifications_lost += 1;
+                }
+                ReplyKind::Notification | ReplyKind::Answer => {
+                    self.queue(queue, reply.frame).await;
+                }
+                ReplyKind::Swallowed(rule) => {
+                    rule.land();
+                    let end = match rule.then {
+                        Swallow::ThenCut => End::Closed,
+                        Swallow::ThenSilence => End::Silent,
+                    };
+                    // Behind the replies that are still on their way.
+                    let _ = queue.send((self.last_due, Step::End(end))).await;
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn next_request(&self, bytes: &mut BytesMut) -> Result<Option<Request>, End> {
+        self.traffic().request(bytes).map_err(|error| self.strange(&error))
+    }
+
+    fn next_reply(&self, bytes: &mut BytesMut) -> Result<Option<Reply>, End> {
+        self.traffic().reply(bytes).map_err(|error| self.strange(&error))
+    }
+
+    fn strange(&self, error: &std::io::Error) -> End {
+        eprintln!("a proxy resets a connection: {error} (in a {:?})", self.way);
+        End::Reset
+    }
+
+    async fn queue(&mut self, queue: &Queue, frame: Bytes) {
+        let (delay, jitter) = {
+            let faults = self.shared.faults();
+            let direction = faults.of(self.way);
+            (direction.delay, direction.jitter)
+        };
+        let due = Instant::now() + delay + jitter.mul_f64(fastrand::f64());
+        self.last_due = self.last_due.max(due);
+        // Nobody takes it when the other end is gone, and then the link ends.
+        let _ = queue.send((self.last_due, Step::Write(frame))).await;
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Box<dyn Traffic>> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn write(
+    way: Way,
+    shared: &Shared,
+    mut due: mpsc::Receiver<(Instant, Step)>,
+    mut to: WriteHalf<'_>,
+) -> Result<(), End> {
+    let let_through = || shared.until(|faults| !faults.of(way).stalled);
+    while let Some((at, step)) = due.recv().await {
+        if at > Instant::now() {
+            sleep_until(at).await;
+        }
+        let frame = match step {
+            Step::Write(frame) => frame,
+            Step::End(end) => {
+                let_through().await;
+                return Err(end);
+            }
+        };
+        let size = if shared.faults().one_byte_chunks { 1 } else { frame.len() };
+        for chunk in frame.chunks(size) {
+            let_through().await;
+            to.write_all(chunk).await.map_err(|_| End::Reset)?;
+            if size == 1 {
+                // The other end may read this byte before the next one comes.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let_through().await;
+    to.shutdown().await.map_err(|_| End::Reset)
+}
+
+enum Step {
+    Write(Bytes),
+    End(End),
+}
+
+type Queue = mpsc::Sender<(Instant, Step)>;
+
+const CHUNK: usize = 16 * 1024;
+const QUEUE: usize = 1024;
