@@ -214,7 +214,7 @@ impl Backend {
 impl Question {
     fn headline(&self) -> Metric {
         match self.workload {
-            Workload::HandOff { .. } | Workload::Command => Metric::P50,
+            Workload::HandOff { .. } | Workload::Command { .. } => Metric::P50,
             Workload::ManyNames { .. } | Workload::OwnNames { .. } | Workload::OneName { .. } => {
                 Metric::Rate
             }

@@ -39,7 +39,7 @@ pub(crate) trait Subject: Send + Sync + 'static {
     /// Whether it is asked to do this. One that does not wait for its turn leaves out what
     /// [contends](Workload::contends).
     fn does(&self, workload: Workload) -> bool {
-        workload != Workload::Command
+        !matches!(workload, Workload::Command { .. })
     }
 
     /// How long one that polls sleeps between two looks, at most. A release then comes at any time

@@ -28,8 +28,9 @@ pub(crate) enum Workload {
     /// One task gives the lock back while another one waits for it. `settle` is how long it takes,
     /// after the first poll, until the waiter surely stands in the queue.
     HandOff { settle: Duration },
-    /// One task sends one command, again and again: what a store needs to answer anything.
-    Command,
+    /// One task sends one command after a pause, again and again: what a store needs to answer
+    /// anything. After a pause it needs longer, because cores and threads have gone to sleep.
+    Command { pause: Duration },
 }
 
 /// What a holder does while it holds.
@@ -69,7 +70,7 @@ impl Workload {
     /// Whether somebody waits for somebody else.
     pub(crate) fn contends(self) -> bool {
         match self {
-            Self::ManyNames { .. } | Self::OwnNames { .. } | Self::Command => false,
+            Self::ManyNames { .. } | Self::OwnNames { .. } | Self::Command { .. } => false,
             Self::OneName { .. } | Self::HandOff { .. } => true,
         }
     }
@@ -88,7 +89,7 @@ impl Round {
             Workload::ManyNames { names } => {
                 many(subject, load, vec![Worker::new(0..names)], Inside::Nothing).await
             }
-            Workload::Command => {
+            Workload::Command { .. } => {
                 many(subject, load, vec![Worker::new(0..1)], Inside::Nothing).await
             }
             Workload::OwnNames { tasks } => {
@@ -178,7 +179,14 @@ async fn cycles<S: Subject>(
 ) -> Result<Vec<u64>> {
     let mut nanos = Vec::with_capacity(load.batches as usize);
     let mut names = worker.names.clone().cycle();
+    let pause = match load.workload {
+        Workload::Command { pause } => pause,
+        _ => Duration::ZERO,
+    };
     for batch in 1..=load.batches {
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
         let start = Instant::now();
         for name in names.by_ref().take(load.batch as usize) {
             let inside = || async {
@@ -380,7 +388,7 @@ mod tests {
     }
 
     const WORKLOADS: [Workload; 6] = [
-        Workload::Command,
+        Workload::Command { pause: Duration::from_micros(1) },
         Workload::ManyNames { names: 3 },
         Workload::OwnNames { tasks: 1 },
         Workload::OwnNames { tasks: 5 },

@@ -33,7 +33,7 @@ impl Subject for Bare {
     }
 
     fn does(&self, workload: Workload) -> bool {
-        workload != Workload::Command && !workload.contends()
+        matches!(workload, Workload::OwnNames { .. })
     }
 
     async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>
@@ -64,7 +64,7 @@ impl Subject for Command {
     }
 
     fn does(&self, workload: Workload) -> bool {
-        workload == Workload::Command
+        matches!(workload, Workload::Command { .. })
     }
 
     async fn cycle<F>(&self, _: At, inside: impl FnOnce() -> F + Send) -> Result<()>

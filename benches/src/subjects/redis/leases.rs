@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lockcore::Guard;
 use rlock::AcquireOptions;
 use rlock::async_lock::{RLock, RLockGuard};
 use rslock::{LockGuard, LockManager};
@@ -16,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
 use super::server::{Monitor, Server};
-use super::{RLOCK, RSLOCK, TTL};
+use super::{OURS, RLOCK, RSLOCK, TTL, ours};
 use crate::counts::Counted;
 use crate::harness::Plan;
 
@@ -39,7 +40,7 @@ impl Counted for Leases {
 
     fn count(&self, _: &Runtime, plan: Plan) -> Result<Vec<f64>> {
         let holder = Command::new(std::env::current_exe()?)
-            .args(["--hold", self.subject, self.server.url()])
+            .args(["--hold", self.subject, &self.server.url()])
             .args([plan.leases.to_string(), plan.wait.as_millis().to_string()])
             .stderr(Stdio::inherit())
             .output()?;
@@ -56,6 +57,15 @@ pub(crate) async fn hold(arguments: &[String]) -> Result<()> {
     let (leases, wait) = (leases.parse()?, Duration::from_millis(wait.parse()?));
     let work = Work { subject, url, leases, wait };
     let (bytes, commands) = match subject.as_str() {
+        OURS => {
+            let locks = ours::connect(url, TTL).await?;
+            let acquire = async |name: &str| Ok(locks.mutex(name)?.lock().await?);
+            let release = async |guard: Guard| {
+                guard.release().await?;
+                Ok(())
+            };
+            work.cost(acquire, release).await?
+        }
         RSLOCK => {
             let client = LockManager::new(vec![url.as_str()]);
             let acquire = async |name: &str| Ok(client.acquire(name, TTL).await?);

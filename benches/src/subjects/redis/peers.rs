@@ -116,7 +116,7 @@ impl Subject for DistributedLock {
     }
 
     fn does(&self, workload: Workload) -> bool {
-        workload != Workload::Command && !workload.contends()
+        matches!(workload, Workload::OwnNames { .. })
     }
 
     async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>

@@ -39,7 +39,7 @@ impl<S: Subject> Waiting<S> {
         });
         let counting = async {
             is_held.notified().await;
-            let monitor = Monitor::start(self.server.url()).await?;
+            let monitor = Monitor::start(&self.server.url()).await?;
             {
                 let wait = pin!(self.waiter.cycle(WAITER, || async {}));
                 if timeout(plan.wait, wait).await.is_ok() {
