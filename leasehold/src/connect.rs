@@ -1,9 +1,11 @@
 //! From a URL to locks.
 
-use lockcore::{Error, ErrorKind, Locks, Result};
-use url::Url;
+use std::pin::Pin;
 
-use crate::options::Options;
+use lockcore::{Error, ErrorKind, Locks, Result};
+
+use crate::address::Address;
+use crate::options::{Options, invalid};
 
 /// Connects to the backend that `url` names.
 ///
@@ -19,6 +21,11 @@ use crate::options::Options;
 /// | `owner` | the label that `inspect` shows | none |
 /// | `prefix` | keeps the names apart from those under another prefix | none |
 /// | `max_waiters` | how many may wait for one name | `100000` |
+///
+/// A backend with servers has them before its path, as in
+/// `SCHEME://USER:PASSWORD@HOST:PORT,[::1]:PORT/PATH?ttl=30s`: commas between hosts, where it takes
+/// several; brackets around IPv6; one user and password for all. In these two write `%40`, `%2F`,
+/// `%3F`, `%23` and `%25` for `@`, `/`, `?`, `#` and `%`; behind the hosts write `%40` for `@`.
 ///
 /// # Errors
 ///
@@ -43,18 +50,14 @@ use crate::options::Options;
 /// # }
 /// ```
 pub async fn connect(url: &str) -> Result<Locks> {
-    let url = Url::parse(url).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidConfig,
-            format!("this is not a URL: {error}; {}", known_schemes()),
-        )
-    })?;
-    let scheme = SCHEMES.iter().find(|known| known.name == url.scheme());
+    let (address, url) = Address::parse(url)
+        .map_err(|error| invalid(format!("this is not a URL: {error}; {}", known_schemes())))?;
+    let scheme = SCHEMES.iter().find(|known| known.name == address.scheme);
     let Some(connect) = scheme.and_then(|scheme| scheme.connect) else {
-        return Err(unknown(url.scheme()));
+        return Err(unknown(&address.scheme));
     };
     let mut options = Options::parse(&url)?;
-    let locks = connect(&url, &mut options)?;
+    let locks = connect(&address, &mut options).await?;
     options.finish(locks)
 }
 
@@ -63,8 +66,11 @@ struct Scheme {
     name: &'static str,
     feature: &'static str,
     /// `None` when the feature is off.
-    connect: Option<fn(&Url, &mut Options) -> Result<Locks>>,
+    connect: Option<for<'a> fn(&'a Address, &'a mut Options) -> Connecting<'a>>,
 }
+
+/// A backend on its way to its server.
+pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Locks>> + Send + 'a>>;
 
 const SCHEMES: &[Scheme] = &[Scheme {
     name: "local",
@@ -106,5 +112,10 @@ mod tests {
         assert!(text.contains("features = [\"local\"]"), "{text}");
         let text = unknown("gopher").to_string();
         assert!(text.contains("`gopher:`") && text.contains(&known_schemes()), "{text}");
+    }
+    #[test]
+    fn connecting_may_move_between_threads() {
+        fn is_send(_: impl Send) {}
+        is_send(connect("local:"));
     }
 }

@@ -65,6 +65,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod connect;
 #[cfg(feature = "local")]
 mod local;

@@ -2,12 +2,17 @@
 
 use lock_local::LocalConfig;
 use lockcore::{Locks, Result};
-use url::Url;
 
+use crate::address::Address;
+use crate::connect::Connecting;
 use crate::options::{Options, invalid};
 
-pub(crate) fn connect(url: &Url, options: &mut Options) -> Result<Locks> {
-    if url.has_host() || !matches!(url.path(), "" | "/") {
+pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Connecting<'a> {
+    Box::pin(async { open(address, options) })
+}
+
+fn open(address: &Address, options: &mut Options) -> Result<Locks> {
+    if !address.hosts.is_empty() || !matches!(address.path.as_str(), "" | "/") {
         return Err(invalid(
             "`local:` is this process and takes no host or path; names are kept apart by \
              `local:?prefix=NAME`"

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 #[cfg(feature = "local")]
 use std::str::FromStr;
+use std::time::Duration;
 
 use lockcore::{Error, ErrorKind, Locks, Result};
 use url::Url;
@@ -11,6 +12,8 @@ use url::Url;
 pub(crate) struct Options {
     given: BTreeMap<String, String>,
     known: Vec<&'static str>,
+    ttl: Option<Duration>,
+    owner: Option<String>,
 }
 
 impl Options {
@@ -18,16 +21,13 @@ impl Options {
         let mut given = BTreeMap::new();
         for (name, value) in url.query_pairs() {
             if given.insert(name.clone().into_owned(), value.into_owned()).is_some() {
-                return Err(invalid(format!(
-                    "the parameter `{}` is given twice",
-                    name.escape_debug()
-                )));
+                return Err(invalid(format!("{} is given twice", quote(&name))));
             }
         }
         if url.fragment().is_some() {
             return Err(invalid("a URL of a backend has no part after `#`".to_owned()));
         }
-        Ok(Self { given, known: Vec::new() })
+        Ok(Self { given, known: Vec::new(), ttl: None, owner: None })
     }
 
     /// Takes the text of a parameter.
@@ -36,7 +36,7 @@ impl Options {
         self.given.remove(name)
     }
 
-    /// Takes a parameter that is a number; `what` says of which kind.
+    /// Takes a parameter that is a whole number.
     #[cfg(feature = "local")]
     pub(crate) fn number<N: FromStr>(&mut self, name: &'static str) -> Result<Option<N>> {
         let parse = |text: String| {
@@ -47,31 +47,95 @@ impl Options {
         self.text(name).map(parse).transpose()
     }
 
-    /// Applies the parameters that all backends share, and refuses those that nobody took.
+    /// Takes a parameter that is a time.
+    pub(crate) fn duration(&mut self, name: &'static str) -> Result<Option<Duration>> {
+        let parse = |text: String| {
+            humantime::parse_duration(&text).map_err(|error| {
+                invalid(format!("`{name}` is a time such as 10s or 1m30s: {error}"))
+            })
+        };
+        self.text(name).map(parse).transpose()
+    }
+
+    /// Reads the parameters that all backends share, and refuses those that nobody took. A backend
+    /// that talks to a server calls it when it has taken its own and before it does: a typing error
+    /// is told even if the server is down.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        // What was read by an earlier call is no longer given.
+        self.ttl = self.duration("ttl")?.or(self.ttl);
+        self.owner = self.text("owner").or_else(|| self.owner.take());
+        let Some(name) = self.given.keys().next() else { return Ok(()) };
+        self.known.sort_unstable();
+        self.known.dedup();
+        let known = self.known.join(", ");
+        Err(invalid(format!("{} is unknown; this backend takes {known}", quote(name))))
+    }
+
+    /// Applies the parameters that all backends share.
     pub(crate) fn finish(mut self, mut locks: Locks) -> Result<Locks> {
-        if let Some(text) = self.text("ttl") {
-            let duration = humantime::parse_duration(&text).map_err(|error| {
-                invalid(format!("`ttl` is a time such as 10s or 1m30s: {error}"))
-            })?;
-            locks = locks
-                .ttl(duration)
-                .map_err(|error| invalid(format!("`ttl`: {}", error.message())))?;
+        self.check()?;
+        if let Some(ttl) = self.ttl {
+            locks =
+                locks.ttl(ttl).map_err(|error| invalid(format!("`ttl`: {}", error.message())))?;
         }
-        if let Some(label) = self.text("owner") {
+        if let Some(label) = self.owner {
             locks = locks
                 .owner(label)
                 .map_err(|error| invalid(format!("`owner`: {}", error.message())))?;
         }
-        let Some(name) = self.given.into_keys().next() else { return Ok(locks) };
-        self.known.sort_unstable();
-        Err(invalid(format!(
-            "the parameter `{}` is unknown; this backend takes {}",
-            name.escape_debug(),
-            self.known.join(", ")
-        )))
+        Ok(locks)
+    }
+}
+
+/// A name that can be one; others are what is left of a URL that is broken, passwords included.
+fn quote(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.chars().all(plain) {
+        format!("the parameter `{name}`")
+    } else {
+        "a parameter whose name is not made of letters, digits and `_`".to_owned()
     }
 }
 
 pub(crate) fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(query: &str) -> Options {
+        Options::parse(&Url::parse(&format!("redis://h?{query}")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_typing_error_is_told_before_there_are_locks() {
+        let mut options = options("request_timeout=1500ms&tls_cb=x&ttl=3s");
+        let timeout = options.duration("request_timeout").unwrap();
+        assert_eq!(timeout, Some(Duration::from_millis(1_500)));
+        assert_eq!(options.text("tls_ca"), None);
+        let error = options.check().unwrap_err().to_string();
+        assert!(error.contains("`tls_cb`"), "{error}");
+        assert!(error.ends_with("takes owner, request_timeout, tls_ca, ttl"), "{error}");
+        assert!(quote("a@b").contains("letters"));
+    }
+
+    #[test]
+    fn a_second_check_forgets_nothing() {
+        let mut options = options("ttl=3s&owner=worker-7");
+        for _ in 0..2 {
+            options.check().unwrap();
+            assert_eq!(options.ttl, Some(Duration::from_secs(3)));
+            assert_eq!(options.owner.as_deref(), Some("worker-7"));
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for query in ["recheck=5", "recheck=", "recheck=-1s"] {
+            let error = options(query).duration("recheck").expect_err(query).to_string();
+            assert!(error.contains("`recheck` is a time such as 10s"), "{query}: {error}");
+        }
+    }
 }

@@ -82,6 +82,26 @@ async fn no_error_repeats_a_secret() {
     }
 }
 
+/// Not even if the password ends the host, as it seems.
+#[tokio::test]
+async fn no_error_repeats_a_secret_that_was_not_encoded() {
+    for url in [
+        "local://joe:12?hunter2@host",
+        "local://joe:12?ttl=hunter2@host",
+        "local://joe:12?max_waiters=hunter2@host",
+        "local://joe:12#hunter2@host",
+        "local://joe:12/hunter2@host",
+        "local://joe:hunter2@a@host",
+        "local://joe:hunter2@h1,joe:hunter2@h2",
+        "local://joe:hunter2,host",
+        "local:joe:12?hunter2@host",
+        "redis//joe:hunter2@host",
+    ] {
+        let said = refused(url).await;
+        assert!(!said.contains("hunter2") && !said.contains("joe"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn options_are_judged_by_the_acquisition() {
     let locks = connect("local:?prefix=options").await.unwrap();

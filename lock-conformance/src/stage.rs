@@ -9,6 +9,7 @@ use lockcore::{
     BootInstant, ErrorKind, Inspection, Lease, LockName, Mode, Renewal, Request, Result, Ttl,
 };
 
+use crate::cancel::ByHand;
 use crate::harness::{Client, Harness, LinkFaults};
 use crate::history::{Belief, History};
 use crate::time::{eventually, patience, scaled, soon};
@@ -213,6 +214,23 @@ impl Stage {
     pub async fn queue_has(&self, client: &Client, waiters: usize) {
         let what = format!("{waiters} wait");
         eventually(&what, || async { self.inspect(client).await.waiters().len() == waiters }).await;
+    }
+
+    /// Polls `waiter` until it stands in the queue, as the last of so many, and knows it.
+    pub async fn queue_by_hand<F: Future>(
+        &self,
+        client: &Client,
+        waiter: &mut ByHand<F>,
+        waiters: usize,
+    ) {
+        let what = format!("{waiters} wait");
+        let mut poll = || assert!(waiter.poll().is_pending(), "granted while it is held");
+        eventually(&what, || {
+            poll();
+            async { self.inspect(client).await.waiters().len() == waiters }
+        })
+        .await;
+        poll();
     }
 
     /// Waits until nobody holds the case's name or waits for it.

@@ -88,14 +88,14 @@ impl Client {
     }
 
     /// Connects, if there is no connection that works.
-    pub(crate) async fn connect(&self) -> Result<()> {
+    pub(crate) async fn connect(self: &Arc<Self>) -> Result<()> {
         self.wire().await.map(|_| ())
     }
 
     /// Runs a script on the keys of one name. What it may leave when no answer comes is gone at
     /// `until`.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         script: Script,
         keys: &Keys,
         args: &[&str],
@@ -119,7 +119,7 @@ impl Client {
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
     /// TTL in milliseconds. One trip for all.
     pub(crate) async fn renew(
-        &self,
+        self: &Arc<Self>,
         locks: &[(&str, &str, u64)],
         until: BootInstant,
     ) -> Result<Reply> {
@@ -140,7 +140,7 @@ impl Client {
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
     /// for that.
     pub(crate) async fn delete_if(
-        &self,
+        self: &Arc<Self>,
         key: &str,
         value: &str,
         until: BootInstant,
@@ -191,7 +191,7 @@ impl Client {
 
     /// Sends the script by its hash; if the server does not know it, whole.
     async fn eval(
-        &self,
+        self: &Arc<Self>,
         script: Script,
         command: impl Fn(&str, &str) -> Cmd,
         until: BootInstant,
@@ -208,10 +208,12 @@ impl Client {
     }
 
     async fn send(&self, wire: &Arc<Wire>, cmd: &Cmd) -> Result<Reply, RedisError> {
+        let patience = Patience { client: self, wire, since: Instant::now(), is_over: false };
         let answer = match wire.connection.clone() {
             Connection::Single(mut connection) => connection.req_packed_command(cmd).await,
             Connection::Cluster(mut connection) => connection.req_packed_command(cmd).await,
         };
+        patience.ends();
         let answer = answer.and_then(Value::extract_error);
         if let Err(error) = &answer
             && wire.is_done_after(error)
@@ -221,11 +223,16 @@ impl Client {
         answer.map(Reply::from)
     }
 
-    async fn wire(&self) -> Result<Arc<Wire>> {
+    async fn wire(self: &Arc<Self>) -> Result<Arc<Wire>> {
         if let Some(wire) = self.working_wire() {
             return Ok(wire);
         }
-        let asked = Instant::now();
+        // In a task: a caller that is not polled must not hold up those who wait for the wire.
+        let dialing = tokio::spawn(self.clone().dial(Instant::now()));
+        dialing.await.unwrap_or_else(|_| Err(error::runtime_ended()))
+    }
+
+    async fn dial(self: Arc<Self>, asked: Instant) -> Result<Arc<Wire>> {
         let mut dialing = self.dialing.lock().await;
         if let Some(wire) = self.working_wire() {
             return Ok(wire);
@@ -236,7 +243,7 @@ impl Client {
         {
             return Err(error::unreachable(error));
         }
-        match self.in_time(self.dialer.dial(self.timeout)).await {
+        match self.in_time(self.dialer.dial()).await {
             Ok(wire) => {
                 let wire = Arc::new(wire);
                 *dialing = None;
@@ -282,9 +289,33 @@ impl fmt::Debug for Client {
     }
 }
 
+/// How long a command is waited for. If its future is dropped because no answer came, the
+/// connection is given up: replies come in order, so nothing came for as long. A live server answers
+/// on the next one.
+struct Patience<'a> {
+    client: &'a Client,
+    wire: &'a Arc<Wire>,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Patience<'_> {
+    fn ends(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        let is_single = matches!(self.wire.connection, Connection::Single(_));
+        if !self.is_over && is_single && self.since.elapsed() >= self.client.timeout {
+            self.client.drop_wire(self.wire);
+        }
+    }
+}
+
 impl Wire {
-    /// Whether the connection is of no use any more after this error. A time-out is one: replies
-    /// come in order, so nothing came for as long.
+    /// Whether the connection is of no use any more after this error.
     fn is_done_after(&self, error: &RedisError) -> bool {
         match self.connection {
             Connection::Single(_) => error.is_io_error() || error::wants_other_server(error),
@@ -346,14 +377,16 @@ impl Dialer {
         }
     }
 
-    async fn dial(&self, limit: Duration) -> Result<Wire, RedisError> {
+    async fn dial(&self) -> Result<Wire, RedisError> {
         let is_broken = Arc::new(AtomicBool::new(false));
         let connection = match self {
             Self::Single(_) | Self::Sentinel(_) => {
                 let ends = is_broken.clone();
                 let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(limit))
-                    .set_response_timeout(Some(limit))
+                    // Both are bounded by us.
+                    .set_connection_timeout(None)
+                    .set_response_timeout(None)
+                    .set_pipeline_buffer_size(PIPELINE)
                     .set_push_sender(move |push: PushInfo| {
                         if push.kind == PushKind::Disconnection {
                             ends.store(true, SeqCst);
@@ -539,8 +572,11 @@ fn tcp() -> TcpSettings {
         .set_user_timeout(Duration::from_secs(10))
 }
 
-/// The server's answer has to come before the engine counts the outcome as unknown, so that the
-/// connection is known to be dead.
+/// A command that was waited for during this share of the engine's patience has no answer: before it
+/// was sent, a connection may have had to be made.
 const SHARE_OF_TIMEOUT: f64 = 0.75;
+/// So many commands may wait for the connection's task: room enough that a caller who is not polled
+/// holds up nobody.
+const PIPELINE: usize = 4096;
 /// After a redirection or a broken connection. What is sent twice is idempotent.
 const CLUSTER_RETRIES: u32 = 3;

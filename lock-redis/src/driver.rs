@@ -31,8 +31,8 @@ pub(crate) struct RedisDriver {
 
 impl RedisDriver {
     pub(crate) async fn connect(client: Client, config: &RedisConfig) -> Result<Self> {
-        client.connect().await?;
         let client = Arc::new(client);
+        client.connect().await?;
         let mut channel = config.prefix.clone();
         if !channel.is_empty() {
             channel.push(':');

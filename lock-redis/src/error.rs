@@ -74,6 +74,11 @@ pub(crate) fn misconfigured(error: &RedisError) -> Error {
     Error::new(ErrorKind::InvalidConfig, message).with_source(error.clone())
 }
 
+/// The tasks of this client are gone.
+pub(crate) fn runtime_ended() -> Error {
+    Error::new(ErrorKind::Closed, "the runtime of this client has ended")
+}
+
 /// No answer came in time.
 pub(crate) fn no_answer() -> RedisError {
     io::Error::from(io::ErrorKind::TimedOut).into()

@@ -42,7 +42,8 @@ pub struct Child {
 
 impl Child {
     /// Starts this test binary again, with the test `entry` (its whole path, `module::name`) alone
-    /// and with these variables besides its own environment.
+    /// and with these variables besides its own environment. Its temporary files go when this is
+    /// dropped, also those of servers that it could not clean up after.
     ///
     /// # Panics
     ///
@@ -53,7 +54,7 @@ impl Child {
         let program = env::current_exe().expect("this program has a path");
         let mut command = Command::new(program);
         command.args([entry, "--exact", "--nocapture", "--include-ignored"]);
-        command.env(ENTRY, entry).envs(variables.iter().copied());
+        command.env(ENTRY, entry).env("TMPDIR", dir.path()).envs(variables.iter().copied());
         let log = dir.path().join("log");
         let (process, stdin, stdout) = Process::start_piped(entry, &command, &log);
         let reports = listen(stdout, log);

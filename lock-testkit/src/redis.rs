@@ -1,17 +1,18 @@
 //! A Redis, or a Valkey, of the test's own.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::port::Port;
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::redis_options::{Flavour, OBSERVER, RedisOptions};
 use crate::resp::{Resp, Value};
 use crate::tls::Tls;
@@ -61,16 +62,20 @@ impl Redis {
     }
 
     /// `redis://127.0.0.1:…`, or `rediss://localhost:…` with TLS; with the password, if it has one.
+    ///
+    /// No character is escaped: choose a password that needs none.
     pub fn url(&self) -> String {
-        match &self.options.password {
-            Some(password) => self.url_as("", password),
-            None => self.url_with(""),
-        }
+        self.url_at(self.port())
+    }
+
+    /// The [`url`](Redis::url) of the way through a proxy.
+    pub fn url_via(&self, proxy: &Proxy) -> String {
+        self.url_at(proxy.addr().port())
     }
 
     /// The [`url`](Redis::url) of a user.
     pub fn url_as(&self, user: &str, password: &str) -> String {
-        self.url_with(&format!("{user}:{password}@"))
+        self.url_with(&format!("{user}:{password}@"), self.port())
     }
 
     /// Its certificates, if it has TLS.
@@ -88,6 +93,25 @@ impl Redis {
             Ok(resp) => resp,
             Err(error) => panic!("no connection to {}: {error}", self.name()),
         }
+    }
+
+    /// A connection that may do everything, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says, or [`TimedOut`](io::ErrorKind::TimedOut) after ten seconds.
+    pub async fn try_resp(&self) -> io::Result<Resp> {
+        // A server whose every port speaks TLS has the socket too.
+        let mut resp = match &self.ports.plain {
+            Some(port) => Resp::try_connect(port.addr()).await?,
+            None => Resp::try_connect_unix(&self.dir.path().join(SOCKET)).await?,
+        };
+        if !self.options.users.is_empty() {
+            resp.try_command(&["AUTH", OBSERVER, OBSERVER]).await?;
+        } else if let Some(password) = &self.options.password {
+            resp.try_command(&["AUTH", password]).await?;
+        }
+        Ok(resp)
     }
 
     /// Freezes it: connections stay open and silent, and new ones are accepted by the kernel.
@@ -218,26 +242,18 @@ impl Redis {
         matches!(resp.try_command(&["PING"]).await, Ok(Value::Simple(pong)) if pong == "PONG")
     }
 
-    async fn try_resp(&self) -> std::io::Result<Resp> {
-        // A server whose every port speaks TLS has the socket too.
-        let mut resp = match &self.ports.plain {
-            Some(port) => Resp::try_connect(port.addr()).await?,
-            None => Resp::try_connect_unix(&self.dir.path().join(SOCKET)).await?,
-        };
-        if !self.options.users.is_empty() {
-            resp.try_command(&["AUTH", OBSERVER, OBSERVER]).await?;
-        } else if let Some(password) = &self.options.password {
-            resp.try_command(&["AUTH", password]).await?;
-        }
-        Ok(resp)
+    fn url_at(&self, port: u16) -> String {
+        let password = self.options.password.as_ref();
+        let credentials = password.map(|password| format!(":{password}@")).unwrap_or_default();
+        self.url_with(&credentials, port)
     }
 
-    fn url_with(&self, credentials: &str) -> String {
+    fn url_with(&self, credentials: &str, port: u16) -> String {
         let (scheme, host) = match self.tls {
             Some(_) => ("rediss", "localhost"),
             None => ("redis", "127.0.0.1"),
         };
-        format!("{scheme}://{credentials}{host}:{}", self.port())
+        format!("{scheme}://{credentials}{host}:{port}")
     }
 
     fn name(&self) -> String {

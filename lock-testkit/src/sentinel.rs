@@ -163,7 +163,7 @@ impl Sentinels {
     }
 
     /// Makes the replica master and the master replica while both live; returns the new master's
-    /// address when both have their roles.
+    /// address when both have their roles. What had not been copied by then is lost.
     ///
     /// # Panics
     ///
@@ -220,11 +220,9 @@ impl Sentinels {
 
     /// What the server at `addr` says of itself.
     async fn role(&self, addr: SocketAddr) -> Option<String> {
-        let server = self.server_at(addr);
-        if !server.is_running() {
-            return None;
-        }
-        let role = server.resp().await.try_command(&["ROLE"]).await.ok()?;
+        // A server that changes its role closes its connections.
+        let mut resp = self.server_at(addr).try_resp().await.ok()?;
+        let role = resp.try_command(&["ROLE"]).await.ok()?;
         role.as_slice()?.first()?.as_str().map(str::to_owned)
     }
 

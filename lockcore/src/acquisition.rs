@@ -1,12 +1,11 @@
-//! The task of one acquisition.
+//! The course of one acquisition.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use crate::detached::Departure;
 use crate::driver::{Driver, Entry, Standing, Wake};
-use crate::engine::Shared;
+use crate::engine::{Active, Shared};
 use crate::engine_lease::{EngineLease, Grant};
 use crate::keeper::Tenure;
 use crate::pace::Pace;
@@ -18,14 +17,13 @@ use crate::{BootInstant, Error, ErrorKind, FencingToken, LossCause, Renewal, Res
 pub(crate) struct Acquisition<D: Driver> {
     shared: Arc<Shared<D>>,
     entry: Arc<Entry>,
-    job: Job,
+    /// Happens when nobody waits for the outcome any more.
+    departure: Arc<Departure>,
+    _job: Job,
 }
 
-/// The caller's end: closed once nobody waits for the answer.
-pub(crate) type Caller<D> = oneshot::Sender<Result<Option<EngineLease<D>>>>;
-
 /// The session that an acquisition runs in.
-struct Seat<D: Driver> {
+pub(crate) struct Seat<D: Driver> {
     session: Arc<D::Session>,
     /// The session's time, if it began with the session; otherwise it begins with the grant.
     tenure: Option<Arc<Tenure<D::Session>>>,
@@ -47,21 +45,27 @@ enum Stop {
 }
 
 impl<D: Driver> Acquisition<D> {
-    pub(crate) fn new(shared: Arc<Shared<D>>, entry: Arc<Entry>) -> Self {
-        let job = shared.jobs.start();
-        Self { shared, entry, job }
+    pub(crate) fn new(
+        shared: Arc<Shared<D>>,
+        entry: Arc<Entry>,
+        departure: Arc<Departure>,
+    ) -> Self {
+        let job = shared.asking.start();
+        Self { shared, entry, departure, _job: job }
     }
 
-    pub(crate) async fn run(self, mut caller: Caller<D>) {
-        let result = self.acquire(&mut caller).await;
-        // If nobody is there any more, the lease is dropped here, and so given back.
-        let unwanted = caller.send(result);
-        drop(unwanted);
-        drop(self.job);
+    /// Takes its course. If the caller has gone, the lease that comes of it is dropped, and so
+    /// given back.
+    pub(crate) async fn run(self) -> Result<Option<EngineLease<D>>> {
+        let outcome = self.acquire().await;
+        if !matches!(outcome, Ok(Some(_))) {
+            self.shared.forget(self.entry.id());
+        }
+        outcome
     }
 
-    async fn acquire(&self, caller: &mut Caller<D>) -> Result<Option<EngineLease<D>>> {
-        let Some((seat, mut answer)) = self.sit_down(caller).await? else { return Ok(None) };
+    async fn acquire(&self) -> Result<Option<EngineLease<D>>> {
+        let Some((seat, mut answer)) = self.sit_down().await? else { return Ok(None) };
         let mut pace = Pace::new(self.entry.id());
         loop {
             let recheck = match answer.standing {
@@ -77,7 +81,7 @@ impl<D: Driver> Acquisition<D> {
             let pause = pace.jitter(self.recheck_after(recheck));
             let waited = tokio::select! {
                 biased;
-                () = caller.closed() => Err(Stop::Abandoned),
+                () = self.departure.happens() => Err(Stop::Abandoned),
                 () = self.shared.closing() => Err(Stop::Closing),
                 cause = session_end(&seat) => Err(Stop::SessionLost(cause)),
                 wake = self.shared.driver.wake(&seat.session, &self.entry) => Ok(Some(wake)),
@@ -104,15 +108,20 @@ impl<D: Driver> Acquisition<D> {
     }
 
     /// Takes a seat and queues; `None` when nobody waits for the outcome any more.
-    async fn sit_down(&self, caller: &Caller<D>) -> Result<Option<(Seat<D>, Answer)>> {
+    async fn sit_down(&self) -> Result<Option<(Seat<D>, Answer)>> {
         let mut is_first_seat = true;
         loop {
             let seat = self.take_seat().await?;
-            if caller.is_closed() {
+            if self.departure.has_happened() {
                 self.leave(&seat);
                 return Ok(None);
             }
-            let error = match self.enqueue(&seat, caller).await {
+            // Known from before the store hears of it, so that a shutdown finds it.
+            if !self.shared.register(self.entry.id(), Active::Asks(self.withdrawal(&seat))) {
+                self.leave(&seat);
+                return Err(Error::closed());
+            }
+            let error = match self.enqueue(&seat).await {
                 Ok(answer) => return Ok(Some((seat, answer))),
                 Err(error) => error,
             };
@@ -135,7 +144,7 @@ impl<D: Driver> Acquisition<D> {
     }
 
     async fn take_seat(&self) -> Result<Seat<D>> {
-        let (shared, entry) = (&self.shared, &*self.entry);
+        let (shared, entry) = (&self.shared, &self.entry);
         if !shared.sessions_are_shared() {
             let session = shared.harmless(shared.driver.open(entry)).await?;
             return Ok(Seat { session: Arc::new(session), tenure: None, is_private: false });
@@ -151,7 +160,7 @@ impl<D: Driver> Acquisition<D> {
     }
 
     /// Enqueues, and repeats that while the outcome is unknown and somebody wants to know.
-    async fn enqueue(&self, seat: &Seat<D>, caller: &Caller<D>) -> Result<Answer> {
+    async fn enqueue(&self, seat: &Seat<D>) -> Result<Answer> {
         let mut pace = Pace::new(self.entry.id());
         let mut unknown = false;
         for attempt in 1.. {
@@ -165,7 +174,10 @@ impl<D: Driver> Acquisition<D> {
             if !unknown {
                 return Err(error);
             }
-            if attempt >= ENQUEUE_ATTEMPTS || caller.is_closed() || self.shared.is_closing() {
+            if attempt >= ENQUEUE_ATTEMPTS
+                || self.departure.has_happened()
+                || self.shared.is_closing()
+            {
                 let until = BootInstant::now().saturating_add(self.ttl().as_duration());
                 let message = "the store did not say whether it queued the request; what it may \
                                have left is being withdrawn";
@@ -256,7 +268,7 @@ impl<D: Driver> Acquisition<D> {
     /// Lets the TTL of a hold that nobody renews begin with the grant, as far as the store answers.
     async fn start_ttl(&self, tenure: &Tenure<D::Session>) {
         let sent = BootInstant::now();
-        tenure.stop();
+        self.shared.keeper.stop(tenure);
         let command = self.shared.driver.renew(std::slice::from_ref(&tenure.session));
         let answer = self.shared.limited(async { Ok(command.await) }, self.ttl()).await;
         if let Some(Ok(answer)) = answer.ok().and_then(|mut answers| answers.pop()) {
@@ -276,15 +288,18 @@ impl<D: Driver> Acquisition<D> {
         if seat.is_private
             && let Some(tenure) = &seat.tenure
         {
-            tenure.stop();
+            self.shared.keeper.stop(tenure);
         }
-        self.shared.withdraw(Withdrawal {
-            entry: self.entry.clone(),
-            session: seat.session.clone(),
-            tenure: seat.tenure.clone().filter(|_| !seat.is_private),
-            ends_session: seat.is_private,
-            report: None,
-        });
+        self.shared.withdraw(self.withdrawal(seat));
+    }
+
+    fn withdrawal(&self, seat: &Seat<D>) -> Withdrawal<D> {
+        Withdrawal::new(
+            self.entry.clone(),
+            seat.session.clone(),
+            seat.tenure.clone().filter(|_| !seat.is_private),
+            seat.is_private,
+        )
     }
 
     fn recheck_after(&self, hint: Option<Duration>) -> Duration {

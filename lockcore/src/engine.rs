@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::acquisition::Acquisition;
+use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
 use crate::engine_lease::Grant;
 use crate::keeper::{Keeper, Tenure};
@@ -25,10 +26,12 @@ use crate::{
 
 /// Makes a [`Lock`] of a [`Driver`].
 ///
-/// Every acquisition runs in a task of its own, and the caller's future is only a handle on it. So a
-/// caller may go away at any await point: the task lets the request that is in flight finish, and
+/// An acquisition is polled by its caller, and becomes a task of its own when the caller drops it. So
+/// a caller may go away at any await point: the task lets the request that is in flight finish, and
 /// withdraws. A grant that nobody takes is released. What was said to the store and not answered is
 /// repeated under the same id, and withdrawn until the store is certain or its TTL is over.
+///
+/// An acquisition that is neither polled nor dropped keeps its place for one TTL.
 ///
 /// A clone is the same client.
 pub struct Engine<D: Driver> {
@@ -69,18 +72,30 @@ impl Default for EngineConfig {
     }
 }
 
+/// What stands in the store for one acquisition, or may.
+pub(crate) enum Active<D: Driver> {
+    /// It asks or waits; this takes it out.
+    Asks(Withdrawal<D>),
+    Holds(Weak<Grant<D>>),
+}
+
 /// What the clones of an engine, its tasks and its leases share.
 pub(crate) struct Shared<D: Driver> {
     pub(crate) driver: Arc<D>,
     pub(crate) config: EngineConfig,
     pub(crate) runtime: Handle,
     pub(crate) keeper: Keeper<D::Session>,
+    /// Acquisitions under way, which their callers poll.
+    pub(crate) asking: Tally,
+    /// Releases and withdrawals under way.
     pub(crate) jobs: Tally,
     closing: watch::Sender<bool>,
     /// Until when something may stand in the store whose withdrawal was given up; 0 if nothing.
     left_until: AtomicU64,
-    grants: Mutex<HashMap<EntryId, Weak<Grant<D>>>>,
-    sessions: tokio::sync::Mutex<HashMap<Ttl, Arc<Tenure<D::Session>>>>,
+    active: Mutex<HashMap<EntryId, Active<D>>>,
+    sessions: Mutex<HashMap<Ttl, Arc<Tenure<D::Session>>>>,
+    /// Held by the task that opens a session.
+    opening: tokio::sync::Mutex<()>,
 }
 
 impl<D: Driver> Engine<D> {
@@ -98,11 +113,13 @@ impl<D: Driver> Engine<D> {
             config,
             runtime,
             keeper,
+            asking: Tally::default(),
             jobs: Tally::default(),
             closing: watch::Sender::new(false),
             left_until: AtomicU64::new(0),
-            grants: Mutex::default(),
-            sessions: tokio::sync::Mutex::default(),
+            active: Mutex::default(),
+            sessions: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -116,7 +133,7 @@ impl<D: Driver> Engine<D> {
     /// How many acquisitions and releases are under way.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        self.shared.jobs.count()
+        self.shared.asking.count() + self.shared.jobs.count()
     }
 
     async fn acquire(&self, request: &Request, waits: bool) -> Result<Option<Box<dyn Lease>>> {
@@ -125,14 +142,14 @@ impl<D: Driver> Engine<D> {
         if shared.is_closing() {
             return Err(Error::closed());
         }
-        let entry = Arc::new(Entry::new(request, waits)?);
-        let (caller, answer) = oneshot::channel();
-        let task = Acquisition::new(shared.clone(), entry);
-        shared.runtime.spawn(task.run(caller));
-        match answer.await {
-            Ok(result) => result.map(|lease| lease.map(|lease| Box::new(lease) as _)),
-            Err(_) => Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended")),
+        if !shared.keeper.is_alive() {
+            return Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"));
         }
+        let entry = Arc::new(Entry::new(request, waits)?);
+        let departure = Arc::<Departure>::default();
+        let work = Acquisition::new(shared.clone(), entry, departure.clone()).run();
+        let lease = Detached::new(work, departure, shared.runtime.clone()).await?;
+        Ok(lease.map(|lease| Box::new(lease) as _))
     }
 }
 
@@ -170,18 +187,38 @@ impl<D: Driver> Shared<D> {
     }
 
     /// The session that entries of this TTL share, opened if there is none that is valid.
-    pub(crate) async fn shared_tenure(&self, entry: &Entry) -> Result<Arc<Tenure<D::Session>>> {
-        let ttl = entry.request().ttl();
-        // Held while opening: one opens, the others wait for it.
-        let mut sessions = self.sessions.lock().await;
-        if let Some(tenure) = sessions.get(&ttl)
-            && tenure.term.is_valid_at(BootInstant::now())
-        {
-            return Ok(tenure.clone());
+    pub(crate) async fn shared_tenure(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+    ) -> Result<Arc<Tenure<D::Session>>> {
+        if let Some(tenure) = self.valid_tenure(entry.request().ttl()) {
+            return Ok(tenure);
         }
-        let tenure = self.open_tenure(entry).await?;
-        sessions.insert(ttl, tenure.clone());
+        // In a task: a caller that is not polled must not hold up those who wait for the session.
+        let opening = self.runtime.spawn(self.clone().open_shared_tenure(entry.clone()));
+        opening.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"))
+        })
+    }
+
+    async fn open_shared_tenure(
+        self: Arc<Self>,
+        entry: Arc<Entry>,
+    ) -> Result<Arc<Tenure<D::Session>>> {
+        let ttl = entry.request().ttl();
+        // One opens, the others wait for it.
+        let _turn = self.opening.lock().await;
+        if let Some(tenure) = self.valid_tenure(ttl) {
+            return Ok(tenure);
+        }
+        let tenure = self.open_tenure(&entry).await?;
+        self.sessions().insert(ttl, tenure.clone());
         Ok(tenure)
+    }
+
+    fn valid_tenure(&self, ttl: Ttl) -> Option<Arc<Tenure<D::Session>>> {
+        let tenure = self.sessions().get(&ttl).cloned();
+        tenure.filter(|tenure| tenure.term.is_valid_at(BootInstant::now()))
     }
 
     /// A session that is renewed from now on.
@@ -194,20 +231,20 @@ impl<D: Driver> Shared<D> {
         Ok(tenure)
     }
 
-    /// Remembers a grant for the shutdown; false when that is under way.
-    pub(crate) fn register(&self, grant: &Arc<Grant<D>>) -> bool {
-        let mut grants = self.grants();
-        grants.insert(grant.entry.id(), Arc::downgrade(grant));
+    /// Remembers an acquisition or a grant for the shutdown; false when that is under way.
+    pub(crate) fn register(&self, id: EntryId, active: Active<D>) -> bool {
+        let mut all = self.active();
+        all.insert(id, active);
         // Under the mutex: the shutdown takes it after it has said so.
         !self.is_closing()
     }
 
     pub(crate) fn forget(&self, id: EntryId) {
-        let mut grants = self.grants();
-        grants.remove(&id);
-        if grants.capacity() > SHRINK_FROM && grants.len() < grants.capacity() / 8 {
-            let len = grants.len();
-            grants.shrink_to(len * 2);
+        let mut all = self.active();
+        all.remove(&id);
+        if all.capacity() > SHRINK_FROM && all.len() < all.capacity() / 8 {
+            let len = all.len();
+            all.shrink_to(len * 2);
         }
     }
 
@@ -218,20 +255,39 @@ impl<D: Driver> Shared<D> {
         until
     }
 
-    fn grants(&self) -> std::sync::MutexGuard<'_, HashMap<EntryId, Weak<Grant<D>>>> {
-        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Ttl, Arc<Tenure<D::Session>>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn active(&self) -> MutexGuard<'_, HashMap<EntryId, Active<D>>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn shut_down(self: Arc<Self>) -> Result<()> {
         self.closing.send_replace(true);
-        let held: Vec<_> = self.grants().values().filter_map(Weak::upgrade).collect();
+        let holds = |active: &Active<D>| match active {
+            Active::Holds(grant) => grant.upgrade(),
+            Active::Asks(_) => None,
+        };
+        let held: Vec<_> = self.active().values().filter_map(holds).collect();
         for grant in held {
             grant.lose(LossCause::Shutdown);
         }
+        // Those who wait see it and go. Whom nobody polls does not: it is taken out here.
+        if timeout(self.config.request_timeout, self.asking.idle()).await.is_err() {
+            let left: Vec<_> = self.active().drain().map(|(_, active)| active).collect();
+            for active in left {
+                if let Active::Asks(withdrawal) = active {
+                    self.withdraw(withdrawal);
+                }
+            }
+        }
         self.jobs.idle().await;
-        let sessions: Vec<_> = self.sessions.lock().await.drain().collect();
+        // One that is being opened for nobody is there after this.
+        drop(self.opening.lock().await);
+        let sessions: Vec<_> = self.sessions().drain().collect();
         for (ttl, tenure) in sessions {
-            tenure.stop();
+            self.keeper.stop(&tenure);
             if self.limited(self.driver.end(&tenure.session), ttl).await.is_err() {
                 self.leave_behind(ttl);
             }
@@ -310,10 +366,19 @@ impl<D: Driver> fmt::Debug for Engine<D> {
 impl<D: Driver> Shared<D> {
     /// Withdraws an entry in the background.
     pub(crate) fn withdraw(self: &Arc<Self>, withdrawal: Withdrawal<D>) {
+        self.go_on(withdrawal, None);
+    }
+
+    /// Withdraws an entry in the background, whose first withdrawal has failed.
+    pub(crate) fn retry(self: &Arc<Self>, withdrawal: Withdrawal<D>, failed: Error) {
+        self.go_on(withdrawal, Some(failed));
+    }
+
+    fn go_on(self: &Arc<Self>, withdrawal: Withdrawal<D>, failed: Option<Error>) {
         let job = self.jobs.start();
         let shared = self.clone();
         self.runtime.spawn(async move {
-            withdrawal.run(&shared).await;
+            withdrawal.run(&shared, failed).await;
             drop(job);
         });
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 
+use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Withdrawn};
-use crate::engine::Shared;
+use crate::engine::{Active, Shared};
 use crate::keeper::Tenure;
-use crate::withdrawal::{Report, Withdrawal};
+use crate::withdrawal::Withdrawal;
 use crate::{
     BootInstant, Error, ErrorKind, FencingToken, Lease, LockName, LossCause, Released, Renewal,
     Result, Term, term,
@@ -55,7 +55,7 @@ impl<D: Driver> Grant<D> {
             ends_session,
             withdrawn: AtomicBool::new(false),
         });
-        if !shared.register(&grant) {
+        if !shared.register(entry.id(), Active::Holds(Arc::downgrade(&grant))) {
             grant.lose(LossCause::Shutdown);
         }
         if let Renewal::AutoUntil(_) = request.renewal() {
@@ -80,28 +80,33 @@ impl<D: Driver> Grant<D> {
     pub(crate) fn lose(&self, cause: LossCause) {
         self.own.end(cause);
         if self.own.end_at(BootInstant::now()) != Some(LossCause::Released) {
-            self.withdraw(None);
+            self.withdraw();
         }
     }
 
-    /// Takes it out of the store; false when that was begun before.
-    fn withdraw(&self, report: Option<Report>) -> bool {
+    /// Takes it out of the store, in the background, unless that was begun before.
+    fn withdraw(&self) {
+        if let Some(withdrawal) = self.withdrawal() {
+            self.shared.withdraw(withdrawal);
+        }
+    }
+
+    /// What takes it out of the store; `None` when that was begun before.
+    fn withdrawal(&self) -> Option<Withdrawal<D>> {
         if self.withdrawn.swap(true, SeqCst) {
-            return false;
+            return None;
         }
         let is_alone = self.ends_session || !self.shared.sessions_are_shared();
         if is_alone {
-            self.tenure.stop();
+            self.shared.keeper.stop(&self.tenure);
         }
         self.shared.forget(self.entry.id());
-        self.shared.withdraw(Withdrawal {
-            entry: self.entry.clone(),
-            session: self.tenure.session.clone(),
-            tenure: (!is_alone).then(|| self.tenure.clone()),
-            ends_session: self.ends_session,
-            report,
-        });
-        true
+        Some(Withdrawal::new(
+            self.entry.clone(),
+            self.tenure.session.clone(),
+            (!is_alone).then(|| self.tenure.clone()),
+            self.ends_session,
+        ))
     }
 
     /// Takes it out of the store when it was held for as long as it may be, though the holder does
@@ -112,7 +117,7 @@ impl<D: Driver> Grant<D> {
             if own.ended().await == LossCause::MaxHold
                 && let Some(grant) = grant.upgrade()
             {
-                grant.withdraw(None);
+                grant.withdraw();
             }
         });
     }
@@ -198,31 +203,32 @@ impl<D: Driver> Lease for EngineLease<D> {
         let job = grant.shared.jobs.start();
         let until = self.deadline();
         let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
-        let (to, outcome) = oneshot::channel();
-        if !grant.withdraw(Some(Report { to, until })) {
+        let Some(withdrawal) = grant.withdrawal() else {
             return not_held("this grant was lost or released before");
-        }
-        drop(job);
+        };
+        let shared = grant.shared.clone();
+        let work = async move {
+            let outcome = withdrawal.confirmed(&shared, until).await;
+            drop(job);
+            outcome
+        };
+        let outcome = Detached::new(work, Arc::default(), grant.shared.runtime.clone()).await;
         if !was_held {
             return not_held("this grant was lost before it was released");
         }
-        match outcome.await {
-            Ok(Ok(Withdrawn::Removed)) => Ok(Released::new(grant.token)),
-            Ok(Ok(Withdrawn::Absent)) => {
+        match outcome {
+            Ok(Withdrawn::Removed) => Ok(Released::new(grant.token)),
+            Ok(Withdrawn::Absent) => {
                 let error = Error::new(ErrorKind::NotHeld, "the store had no such grant any more");
                 Err(self.at(error.with_loss(LossCause::Revoked), "release"))
             }
-            Ok(Err(error)) => Err(self.at(error, "release")),
-            Err(_) => {
-                let error = Error::indeterminate(until, "the runtime of this client has ended");
-                Err(self.at(error, "release"))
-            }
+            Err(error) => Err(self.at(error, "release")),
         }
     }
 
     fn give_up(&self) {
         self.grant.own.end(LossCause::Released);
-        self.grant.withdraw(None);
+        self.grant.withdraw();
     }
 }
 

@@ -1,14 +1,13 @@
 //! The one renewal loop.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use metrics::counter;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -23,18 +22,17 @@ pub(crate) struct Tenure<S> {
     pub(crate) ttl: Ttl,
     pub(crate) term: Term,
     renews: AtomicBool,
+    /// Its number in the schedule, and when it is due there.
+    number: AtomicU64,
+    due: AtomicU64,
 }
 
 impl<S> Tenure<S> {
     /// The tenure of a session whose TTL began after `sent`.
     pub(crate) fn new(session: Arc<S>, ttl: Ttl, sent: BootInstant) -> Self {
         let term = Term::new(term::deadline(sent, ttl));
-        Self { session, ttl, term, renews: AtomicBool::new(true) }
-    }
-
-    /// No renewal is sent from here on.
-    pub(crate) fn stop(&self) {
-        self.renews.store(false, SeqCst);
+        let (number, due) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { session, ttl, term, renews: AtomicBool::new(true), number, due }
     }
 
     /// Takes in what the store answered to a renewal that was sent at `sent`.
@@ -56,91 +54,152 @@ impl<S> Tenure<S> {
 /// Renews tenures for as long as somebody has them.
 #[derive(Debug)]
 pub(crate) struct Keeper<S> {
-    inbox: mpsc::UnboundedSender<Weak<Tenure<S>>>,
+    schedule: Arc<Schedule<S>>,
 }
+
+/// What is due when. Whoever takes and gives back locks in quick succession touches this alone; the
+/// loop sleeps meanwhile.
+#[derive(Debug)]
+struct Schedule<S> {
+    due: Mutex<Due<S>>,
+    numbers: AtomicU64,
+    /// When the loop wakes up by itself, in nanoseconds.
+    alarm: AtomicU64,
+    /// Something is due earlier than that, or the keeper is gone.
+    changed: Notify,
+    /// The keeper is gone, or the runtime that its loop was on.
+    is_over: AtomicBool,
+}
+
+/// By when it is due, and by its number.
+type Due<S> = BTreeMap<(BootInstant, u64), Weak<Tenure<S>>>;
 
 impl<S: Send + Sync + 'static> Keeper<S> {
     /// A keeper whose loop ends when it is dropped.
     pub(crate) fn start<D: Driver<Session = S>>(driver: Arc<D>, runtime: &Handle) -> Self {
-        let (inbox, tenures) = mpsc::unbounded_channel();
-        let rounds = Rounds { driver, due: BinaryHeap::new(), batches: JoinSet::new() };
-        runtime.spawn(rounds.run(tenures));
-        Self { inbox }
+        let schedule = Arc::new(Schedule {
+            due: Mutex::default(),
+            numbers: AtomicU64::new(1),
+            alarm: AtomicU64::new(BootInstant::FAR.as_nanos()),
+            changed: Notify::new(),
+            is_over: AtomicBool::new(false),
+        });
+        // Also when the runtime ends before the loop has begun.
+        let end = End(schedule.clone());
+        runtime.spawn(run(driver, end));
+        Self { schedule }
     }
 
     /// Renews `tenure` from now on, every third of its TTL, until it ends, is stopped, or nobody
     /// has it any more.
     pub(crate) fn keep(&self, tenure: &Arc<Tenure<S>>) {
-        // Fails only once the runtime is gone; then the deadline speaks.
-        let _ = self.inbox.send(Arc::downgrade(tenure));
+        tenure.number.store(self.schedule.numbers.fetch_add(1, SeqCst), SeqCst);
+        // Not a period from now: the grant may be known late.
+        let lead = tenure.ttl.belief().saturating_sub(tenure.ttl.renewal_period());
+        self.schedule.put(tenure, tenure.term.deadline().saturating_sub(lead));
     }
 }
 
-struct Rounds<D: Driver> {
-    driver: Arc<D>,
-    due: BinaryHeap<Reverse<Due<D::Session>>>,
-    batches: JoinSet<Vec<Due<D::Session>>>,
+impl<S> Keeper<S> {
+    /// Whether renewals are sent: not after the end of the client's runtime.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.schedule.is_over.load(SeqCst)
+    }
+
+    /// Sends no renewal of `tenure` from here on.
+    pub(crate) fn stop(&self, tenure: &Tenure<S>) {
+        let mut due = self.schedule.due();
+        // Under the mutex: a batch that comes back puts it in again only if it is kept.
+        tenure.renews.store(false, SeqCst);
+        let at = BootInstant::from_nanos(tenure.due.load(SeqCst));
+        due.remove(&(at, tenure.number.load(SeqCst)));
+    }
 }
 
-struct Due<S> {
-    at: BootInstant,
-    tenure: Weak<Tenure<S>>,
+impl<S> Drop for Keeper<S> {
+    fn drop(&mut self) {
+        self.schedule.end();
+    }
 }
 
-impl<D: Driver> Rounds<D> {
-    async fn run(mut self, mut tenures: mpsc::UnboundedReceiver<Weak<Tenure<D::Session>>>) {
-        loop {
-            let next = self.due.peek().map_or(BootInstant::FAR, |due| due.0.at);
-            tokio::select! {
-                tenure = tenures.recv() => match tenure {
-                    Some(tenure) => self.admit(tenure),
-                    None => return,
-                },
-                Some(done) = self.batches.join_next(), if !self.batches.is_empty() => {
-                    // A driver that panicked takes its batch along: those deadlines will pass.
-                    self.due.extend(done.unwrap_or_default().into_iter().map(Reverse));
-                }
-                () = sleep_until(next), if next != BootInstant::FAR => self.renew_due(),
+impl<S> Schedule<S> {
+    fn end(&self) {
+        self.is_over.store(true, SeqCst);
+        self.changed.notify_one();
+    }
+
+    fn put(&self, tenure: &Arc<Tenure<S>>, at: BootInstant) {
+        {
+            let mut due = self.due();
+            if !tenure.renews.load(SeqCst) {
+                return;
             }
+            tenure.due.store(at.as_nanos(), SeqCst);
+            due.insert((at, tenure.number.load(SeqCst)), Arc::downgrade(tenure));
+        }
+        if at.as_nanos() < self.alarm.load(SeqCst) {
+            self.changed.notify_one();
         }
     }
 
-    fn admit(&mut self, tenure: Weak<Tenure<D::Session>>) {
-        if let Some(kept) = tenure.upgrade() {
-            // Not a period from now: the grant may be known late.
-            let lead = kept.ttl.belief().saturating_sub(kept.ttl.renewal_period());
-            let at = kept.term.deadline().saturating_sub(lead);
-            self.due.push(Reverse(Due { at, tenure }));
-        }
-    }
-
-    /// Sends the renewals that are due, together with those that will be shortly.
-    fn renew_due(&mut self) {
-        let now = BootInstant::now();
-        let mut batch = Vec::new();
-        let mut horizon = now;
-        while let Some(Reverse(first)) = self.due.peek() {
-            if first.at > horizon {
+    /// Takes out what is due, together with what will be shortly; and when the next one is due.
+    fn take_due(&self, now: BootInstant) -> (Vec<Arc<Tenure<S>>>, BootInstant) {
+        let mut due = self.due();
+        let (mut batch, mut horizon) = (Vec::new(), now);
+        while let Some(first) = due.first_entry() {
+            let at = first.key().0;
+            if at > horizon {
                 break;
             }
-            let Some(Reverse(due)) = self.due.pop() else { break };
-            let Some(tenure) = due.tenure.upgrade().filter(|tenure| tenure.is_kept()) else {
+            let Some(tenure) = first.remove().upgrade().filter(|tenure| tenure.is_kept()) else {
                 continue;
             };
             horizon = horizon.max(now.saturating_add(tenure.ttl.renewal_period() / COALESCE));
             batch.push(tenure);
         }
+        let next = due.first_key_value().map_or(BootInstant::FAR, |((at, _), _)| *at);
+        // Under the mutex: whoever puts in something earlier sees this alarm, or we see it.
+        self.alarm.store(next.as_nanos(), SeqCst);
+        (batch, next)
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due<S>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>) {
+    let schedule = &end.0;
+    let mut batches = JoinSet::new();
+    while !schedule.is_over.load(SeqCst) {
+        let (batch, next) = schedule.take_due(BootInstant::now());
         if !batch.is_empty() {
-            self.batches.spawn(renew(self.driver.clone(), batch));
+            batches.spawn(renew(driver.clone(), schedule.clone(), batch));
+        }
+        tokio::select! {
+            () = schedule.changed.notified() => {}
+            // A driver that panicked takes its batch along: those deadlines will pass.
+            Some(_) = batches.join_next(), if !batches.is_empty() => {}
+            () = sleep_until(next), if next != BootInstant::FAR => {}
         }
     }
 }
 
-/// Renews a batch, and says when each of them is due again.
+/// Says that the loop is over, when its runtime drops it.
+struct End<S>(Arc<Schedule<S>>);
+
+impl<S> Drop for End<S> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Renews a batch, and puts each of them in again for when it is due.
 async fn renew<D: Driver>(
     driver: Arc<D>,
+    schedule: Arc<Schedule<D::Session>>,
     batch: Vec<Arc<Tenure<D::Session>>>,
-) -> Vec<Due<D::Session>> {
+) {
     let backend = driver.guarantees().backend();
     let shortest = batch.iter().map(|tenure| tenure.ttl).min().unwrap_or_default();
     let sessions: Vec<_> = batch.iter().map(|tenure| tenure.session.clone()).collect();
@@ -149,14 +208,16 @@ async fn renew<D: Driver>(
     let answers = timeout(shortest.renewal_period() / 2, driver.renew(&sessions)).await;
     let mut answers = answers.unwrap_or_default().into_iter();
 
-    let mut again = Vec::with_capacity(batch.len());
     for tenure in batch {
         let period = tenure.ttl.renewal_period();
         let (outcome, at) = match answers.next() {
             Some(Ok(answer)) => match tenure.renewed(sent, answer) {
                 Ok(()) => ("kept", Some(sent.saturating_add(period))),
                 Err(cause) => {
-                    tracing::warn!(backend, %cause, "a session was lost");
+                    // One that was given back meanwhile is not lost.
+                    if tenure.renews.load(SeqCst) {
+                        tracing::warn!(backend, %cause, "a session was lost");
+                    }
                     ("lost", None)
                 }
             },
@@ -171,35 +232,14 @@ async fn renew<D: Driver>(
         counter!("leasehold_renewals_total", "backend" => backend, "outcome" => outcome)
             .increment(1);
         if let Some(at) = at {
-            again.push(Due { at, tenure: Arc::downgrade(&tenure) });
+            schedule.put(&tenure, at);
         }
     }
-    again
 }
 
 /// The pause after a failed renewal: several fit before the deadline.
 fn pause(period: Duration) -> Duration {
     period / 8
-}
-
-impl<S> PartialEq for Due<S> {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl<S> Eq for Due<S> {}
-
-impl<S> PartialOrd for Due<S> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<S> Ord for Due<S> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at.cmp(&other.at)
-    }
 }
 
 /// What is due within this fraction of a period goes along.

@@ -3,6 +3,7 @@
 
 mod acquisition;
 pub mod clock;
+mod detached;
 mod driver;
 mod engine;
 mod engine_lease;

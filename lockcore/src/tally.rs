@@ -1,38 +1,54 @@
-//! Work in the background that somebody may wait for.
+//! Work that somebody may wait for.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use tokio::sync::Notify;
 
 /// Counts jobs that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    count: watch::Sender<usize>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    count: AtomicUsize,
+    idle: Notify,
 }
 
 impl Tally {
     /// One more is under way, until what this returns is dropped.
     pub(crate) fn start(&self) -> Job {
-        self.count.send_modify(|count| *count += 1);
-        Job(self.count.clone())
+        self.inner.count.fetch_add(1, SeqCst);
+        Job(self.inner.clone())
     }
 
     /// How many are under way.
     pub(crate) fn count(&self) -> usize {
-        *self.count.borrow()
+        self.inner.count.load(SeqCst)
     }
 
     /// Waits until none is under way.
     pub(crate) async fn idle(&self) {
-        // The sender lives as long as we do.
-        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+        loop {
+            let idle = self.inner.idle.notified();
+            if self.count() == 0 {
+                return;
+            }
+            idle.await;
+        }
     }
 }
 
 /// A job that is under way.
 #[derive(Debug)]
-pub(crate) struct Job(watch::Sender<usize>);
+pub(crate) struct Job(Arc<Inner>);
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        if self.0.count.fetch_sub(1, SeqCst) == 1 {
+            self.0.idle.notify_waiters();
+        }
     }
 }

@@ -13,38 +13,71 @@ use crate::{BootInstant, Error, ErrorKind, Result};
 
 /// One entry that is to go.
 pub(crate) struct Withdrawal<D: Driver> {
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) session: Arc<D::Session>,
+    entry: Arc<Entry>,
+    session: Arc<D::Session>,
     /// The session of several entries, which may keep this one alive.
-    pub(crate) tenure: Option<Arc<Tenure<D::Session>>>,
+    tenure: Option<Arc<Tenure<D::Session>>>,
     /// Whether the session was opened for this entry alone and ends with it.
-    pub(crate) ends_session: bool,
-    pub(crate) report: Option<Report>,
+    ends_session: bool,
+    report: Option<Report>,
+    /// Whether an attempt may have taken it out without saying so.
+    unknown: bool,
 }
 
 /// Somebody waits for the outcome, until a time.
-pub(crate) struct Report {
-    pub(crate) to: oneshot::Sender<Result<Withdrawn>>,
-    pub(crate) until: BootInstant,
+struct Report {
+    to: oneshot::Sender<Result<Withdrawn>>,
+    until: BootInstant,
 }
 
 impl<D: Driver> Withdrawal<D> {
+    pub(crate) fn new(
+        entry: Arc<Entry>,
+        session: Arc<D::Session>,
+        tenure: Option<Arc<Tenure<D::Session>>>,
+        ends_session: bool,
+    ) -> Self {
+        Self { entry, session, tenure, ends_session, report: None, unknown: false }
+    }
+
+    /// Withdraws, and returns when the store has confirmed it; with an error when it refused, or
+    /// was not heard of until `until`. Then the withdrawal goes on in the background.
+    pub(crate) async fn confirmed(
+        mut self,
+        shared: &Arc<Shared<D>>,
+        until: BootInstant,
+    ) -> Result<Withdrawn> {
+        match self.attempt(shared).await {
+            Ok(withdrawn) => {
+                self.end(shared).await;
+                Ok(withdrawn)
+            }
+            Err(error) => {
+                let (to, outcome) = oneshot::channel();
+                self.report = Some(Report { to, until });
+                shared.retry(self, error);
+                outcome.await.unwrap_or_else(|_| {
+                    Err(Error::indeterminate(until, "the runtime of this client has ended"))
+                })
+            }
+        }
+    }
+
     /// Repeats the withdrawal until the store is certain, or has forgotten the entry by itself.
-    pub(crate) async fn run(mut self, shared: &Shared<D>) {
+    /// `failed` is how the first attempt ended, if it was made.
+    pub(crate) async fn run(mut self, shared: &Shared<D>, mut failed: Option<Error>) {
         let ttl = self.entry.request().ttl();
         // Twice: a command that was under way may have restarted the TTL meanwhile.
         let forgotten = BootInstant::now().saturating_add(ttl.as_duration() * 2);
         let mut pace = Pace::new(self.entry.id());
-        let mut unknown = false;
         loop {
-            let command = shared.driver.withdraw(&self.session, &self.entry);
-            let error = match shared.limited(command, ttl).await {
-                // It was there before an attempt whose answer is missing: that attempt took it.
-                Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Removed)),
-                Ok(withdrawn) => break self.tell(Ok(withdrawn)),
-                Err(error) => error,
+            let error = match failed.take() {
+                Some(error) => error,
+                None => match self.attempt(shared).await {
+                    Ok(withdrawn) => break self.tell(Ok(withdrawn)),
+                    Err(error) => error,
+                },
             };
-            unknown |= error.kind() == ErrorKind::Indeterminate;
             let backend = shared.driver.guarantees().backend();
             counter!("leasehold_withdrawal_retries_total", "backend" => backend).increment(1);
             let now = BootInstant::now();
@@ -63,8 +96,26 @@ impl<D: Driver> Withdrawal<D> {
             }
             tokio::time::sleep(pace.backoff()).await;
         }
+        self.end(shared).await;
+    }
+
+    async fn attempt(&mut self, shared: &Shared<D>) -> Result<Withdrawn> {
+        let command = shared.driver.withdraw(&self.session, &self.entry);
+        match shared.limited(command, self.entry.request().ttl()).await {
+            // It was there before an attempt whose answer is missing: that attempt took it.
+            Ok(Withdrawn::Absent) if self.unknown => Ok(Withdrawn::Removed),
+            Ok(withdrawn) => Ok(withdrawn),
+            Err(error) => {
+                self.unknown |= error.kind() == ErrorKind::Indeterminate;
+                Err(error)
+            }
+        }
+    }
+
+    async fn end(&self, shared: &Shared<D>) {
         if self.ends_session {
             // At worst it lives for one TTL more.
+            let ttl = self.entry.request().ttl();
             let _ = shared.limited(shared.driver.end(&self.session), ttl).await;
         }
     }

@@ -7,14 +7,16 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::sh::Sh;
 use crate::table;
 
-/// Name of the backend, its package, and the test target that runs the suite.
-const BACKENDS: &[(&str, &str, &str)] = &[("local", "lock-local", "it")];
+/// The harness's `BACKEND`, its package, the test target that runs the suite, and the test there
+/// that prints the rules. A store that comes in several kinds has a line, and a column, for each.
+const BACKENDS: &[(&str, &str, &str, &str)] =
+    &[("local", "lock-local", "it", "conformance::rules")];
 
 pub(crate) fn run() -> Result<()> {
     let mut tallies = Vec::new();
-    for (backend, package, target) in BACKENDS {
+    for (backend, package, target, test) in BACKENDS {
         let output = Sh::cargo(["test", "-q", "-p", package, "--test", target])
-            .args(["--", "--exact", "conformance::rules", "--nocapture"])
+            .args(["--", "--exact", test, "--nocapture"])
             .stdout()?;
         tallies.push(Tally::parse(backend, &output)?);
     }
@@ -60,13 +62,11 @@ impl Tally {
     }
 
     fn add(&mut self, entry: &str) -> Result<()> {
-        let mut words = entry.trim().splitn(3, ' ');
-        let (Some(backend), Some(rule), Some(rest)) = (words.next(), words.next(), words.next())
-        else {
-            bail!("too short")
-        };
-        ensure!(backend == self.backend, "speaks of {backend}, expected {}", self.backend);
-        let rule = parse_rule(rule)?;
+        // Names may have blanks, and one may begin with another: `redis`, `redis (valkey)`.
+        let after_name = entry.trim().strip_prefix(&self.backend).and_then(|s| s.strip_prefix(' '));
+        let after_name = after_name.with_context(|| format!("not of {}", self.backend))?;
+        let (rule, rest) = after_name.split_once(' ').context("too short")?;
+        let rule = parse_rule(rule).with_context(|| format!("not of {}", self.backend))?;
         if let Some(opt_out) = rest.strip_prefix("out ") {
             let (case, reason) = opt_out.split_once(':').context("an opt-out without a reason")?;
             let (case, reason) = (case.trim().to_owned(), reason.trim().to_owned());
@@ -171,11 +171,13 @@ mod tests {
     fn table_has_a_column_a_backend_and_the_reasons_below() {
         let local = Tally::parse("local", &sample()).unwrap();
         let redis = Tally::parse("redis", "test x ... rule-table: redis R1 40").unwrap();
-        let text = render(&[local, redis]);
+        let valkey = "rule-table: redis (valkey) R1 41\nrule-table: redis (valkey) R12 7";
+        let valkey = Tally::parse("redis (valkey)", valkey).unwrap();
+        let text = render(&[local, redis, valkey]);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "rule  local    redis");
-        assert_eq!(lines[2], "R1    2        40");
-        assert_eq!(lines[13], "R12   0 (out)  MISSING");
+        assert_eq!(lines[0], "rule  local    redis    redis (valkey)");
+        assert_eq!(lines[2], "R1    2        40       41");
+        assert_eq!(lines[13], "R12   0 (out)  MISSING  7");
         assert_eq!(lines[18], "out: local R1 r1_other: no second process");
         assert_eq!(lines[19], "out: local R12 r12_session: has no session: nothing can die");
         assert_eq!(lines.len(), 20);
@@ -190,6 +192,9 @@ mod tests {
             "rule-table: local R3 many",
             "rule-table: local R3",
             "rule-table: redis R3 1",
+            "rule-table: local (other) R3 1",
+            "rule-table: locals R3 1",
+            "rule-table: local",
             "rule-table: local R3 out r3_x",
             "rule-table: local R3 out r3_x: ",
         ] {

@@ -1,5 +1,6 @@
 //! Where things are, and what cargo knows about them.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -27,4 +28,12 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
         .exec()
         .context("cannot read the metadata of the workspace")?;
     Ok(metadata.target_directory.into_std_path_buf())
+}
+
+/// Where `setup` puts the programs that no package has, and where the tests look for them.
+pub(crate) fn tools_dir() -> Result<PathBuf> {
+    match env::var_os("LEASEHOLD_TOOLS") {
+        Some(dir) => Ok(root().join(dir)),
+        None => Ok(target_dir()?.join("tools")),
+    }
 }

@@ -193,8 +193,7 @@ pub async fn r06_a_grant_that_nobody_takes_is_given_back(stage: &Stage) {
     for _ in 0..20 {
         let holder = stage.take(&other, &request).await;
         let mut first = ByHand::new(client.lock.lock(&request));
-        assert!(first.poll().is_pending());
-        stage.queue_has(&other, 1).await;
+        stage.queue_by_hand(&other, &mut first, 1).await;
         let second = stage.spawn_wait(&other, &stage.exclusive());
         stage.queue_has(&other, 2).await;
         let release = soon("release", holder.release());

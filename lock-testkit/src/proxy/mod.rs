@@ -48,7 +48,8 @@ impl Proxy {
         Self::with(target, Protocol::Bytes).await
     }
 
-    /// Passes commands and replies of RESP to `target`.
+    /// Passes commands and replies of RESP2 or RESP3 to `target`. Commands that change how many
+    /// replies come (`CLIENT REPLY`, `MONITOR`) are not understood.
     ///
     /// # Panics
     ///

@@ -18,14 +18,13 @@ pub(super) struct Pump<'a> {
     way: Way,
     shared: &'a Shared,
     traffic: &'a Mutex<Box<dyn Traffic>>,
-    last_due: Instant,
     /// Whether something was lost: nothing passes any more.
     lost: bool,
 }
 
 impl<'a> Pump<'a> {
     pub(super) fn new(way: Way, shared: &'a Shared, traffic: &'a Mutex<Box<dyn Traffic>>) -> Self {
-        Self { way, shared, traffic, last_due: Instant::now(), lost: false }
+        Self { way, shared, traffic, lost: false }
     }
 
     /// Passes everything until the sender closes; an error is the end of the other direction too.
@@ -91,7 +90,7 @@ impl<'a> Pump<'a> {
                         Swallow::ThenSilence => End::Silent,
                     };
                     // Behind the replies that are still on their way.
-                    let _ = queue.send((self.last_due, Step::End(end))).await;
+                    let _ = queue.send((Instant::now(), Step::End(end))).await;
                     return Ok(true);
                 }
             }
@@ -112,16 +111,15 @@ impl<'a> Pump<'a> {
         End::Reset
     }
 
-    async fn queue(&mut self, queue: &Queue, frame: Bytes) {
+    async fn queue(&self, queue: &Queue, frame: Bytes) {
         let (delay, jitter) = {
             let faults = self.shared.faults();
             let direction = faults.of(self.way);
             (direction.delay, direction.jitter)
         };
         let due = Instant::now() + delay + jitter.mul_f64(fastrand::f64());
-        self.last_due = self.last_due.max(due);
         // Nobody takes it when the other end is gone, and then the link ends.
-        let _ = queue.send((self.last_due, Step::Write(frame))).await;
+        let _ = queue.send((due, Step::Write(frame))).await;
     }
 
     fn traffic(&self) -> MutexGuard<'_, Box<dyn Traffic>> {
@@ -136,6 +134,7 @@ async fn write(
     mut to: WriteHalf<'_>,
 ) -> Result<(), End> {
     let let_through = || shared.until(|faults| !faults.of(way).stalled);
+    // In the order in which it came, also what is due before its predecessor.
     while let Some((at, step)) = due.recv().await {
         if at > Instant::now() {
             sleep_until(at).await;

@@ -166,6 +166,27 @@ mod tests {
         assert!(traffic.expected.is_empty());
     }
 
+    #[test]
+    fn a_subscription_is_confirmed_for_each_channel_or_refused_once() {
+        let mut traffic = RespTraffic::default();
+        let sent = "SUBSCRIBE a b|SUBSCRIBE x y|SUBSCRIBE c|UNSUBSCRIBE|GET k";
+        sent.split('|').for_each(|command| send(&mut traffic, command));
+        let replies = [
+            ("*3\r\n+subscribe\r\n+a\r\n:1\r\n", 5),
+            ("*3\r\n+subscribe\r\n+b\r\n:2\r\n", 4),
+            ("-NOPERM\r\n", 3),
+            ("*3\r\n+subscribe\r\n+c\r\n:3\r\n", 2),
+            ("*3\r\n+unsubscribe\r\n+c\r\n:2\r\n", 1),
+            ("*3\r\n+unsubscribe\r\n+b\r\n:1\r\n", 1),
+            ("*3\r\n+unsubscribe\r\n+a\r\n:0\r\n", 1),
+            ("$1\r\nv\r\n", 0),
+        ];
+        for (reply, left) in replies {
+            assert_eq!(kinds(&mut traffic, reply), "answer");
+            assert_eq!(traffic.expected.len(), left, "after {reply:?}");
+        }
+    }
+
     fn send(traffic: &mut RespTraffic, command: &str) {
         let words: Vec<_> = command.split(' ').collect();
         let mut bytes = BytesMut::from(&encode(&words)[..]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use lock_testkit::{Flavour, Port, Process, Redis};
 
@@ -16,9 +17,7 @@ fn pause_and_resume_are_seen_in_the_process() {
     assert_eq!(state(process.pid()), Some('T'));
     assert!(process.is_running());
     process.resume();
-    while state(process.pid()) == Some('T') {
-        thread::yield_now();
-    }
+    soon("it goes on", || state(process.pid()) != Some('T'));
     process.pause();
     process.kill();
     assert!(!process.is_running());
@@ -32,9 +31,7 @@ fn what_it_prints_is_logged() {
     let mut command = Command::new("sh");
     command.args(["-c", "echo out; echo $WORD >&2; pwd"]).env("WORD", "err").current_dir("/");
     let process = Process::start("sh", &command, &dir.path().join("log"));
-    while process.is_running() {
-        thread::yield_now();
-    }
+    soon("its end", || !process.is_running());
     assert_eq!(process.logs(), "out\nerr\n/\n");
 }
 
@@ -90,6 +87,14 @@ async fn servers_start_side_by_side() {
     for server in [&one, &two, &three] {
         let value = server.resp().await.command(&["GET", "port"]).await;
         assert_eq!(value.as_str(), Some(server.port().to_string().as_str()));
+    }
+}
+
+fn soon(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}: not within 10 s");
+        thread::yield_now();
     }
 }
 

@@ -107,11 +107,22 @@ async fn a_cut_keeps_everything() {
     silent(&mut second).await;
     proxy.restore();
     for client in [&mut client, &mut second] {
-        let mut back = [0; 4];
-        client.read_exact(&mut back).await.unwrap();
-        assert_eq!(&back, b"late");
+        for expected in b"late" {
+            assert_eq!(byte(client).await, *expected);
+        }
     }
-    assert_eq!(second.read(&mut [0]).await.unwrap(), 0);
+    assert!(is_closed(&mut second).await);
+}
+
+#[tokio::test]
+async fn the_server_does_not_see_a_connection_that_was_cut() {
+    let (server, mut heard) = listener().await;
+    let proxy = Proxy::start(server).await;
+    proxy.cut();
+    let _client = connect(&proxy).await;
+    assert!(timeout(DELAY, heard.recv()).await.is_err());
+    proxy.restore();
+    assert!(timeout(PATIENCE, heard.recv()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -123,14 +134,14 @@ async fn one_direction_stalls_alone() {
     proxy.stall(true, false);
     client.write_all(b"c").await.unwrap();
     server.write_all(b"s").await.unwrap();
-    assert_eq!(client.read_u8().await.unwrap(), b's');
+    assert_eq!(byte(&mut client).await, b's');
     silent(&mut server).await;
     proxy.stall(false, true);
-    assert_eq!(server.read_u8().await.unwrap(), b'c');
+    assert_eq!(byte(&mut server).await, b'c');
     server.write_all(b"t").await.unwrap();
     silent(&mut client).await;
     proxy.restore();
-    assert_eq!(client.read_u8().await.unwrap(), b't');
+    assert_eq!(byte(&mut client).await, b't');
 }
 
 #[tokio::test]
@@ -157,13 +168,13 @@ async fn a_reset_is_seen_at_both_ends() {
     let mut server = heard.recv().await.unwrap();
     proxy.reset();
     for stream in [&mut client, &mut server] {
-        let error = stream.read(&mut [0]).await.unwrap_err();
+        let error = read(stream).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
     no_connections(&proxy).await;
     let mut second = connect(&proxy).await;
     second.write_all(b"x").await.unwrap();
-    assert_eq!(heard.recv().await.unwrap().read_u8().await.unwrap(), b'x');
+    assert_eq!(byte(&mut heard.recv().await.unwrap()).await, b'x');
 }
 
 #[tokio::test]
@@ -173,7 +184,7 @@ async fn connections_are_refused_and_the_port_is_kept() {
     round_trip(&mut old).await;
     proxy.refuse(true);
     let mut refused = connect(&proxy).await;
-    assert!(matches!(refused.read(&mut [0]).await, Ok(0) | Err(_)));
+    assert!(is_closed(&mut refused).await);
     round_trip(&mut old).await;
     proxy.refuse(false);
     round_trip(&mut connect(&proxy).await).await;
@@ -183,9 +194,9 @@ async fn connections_are_refused_and_the_port_is_kept() {
 async fn a_new_target_is_for_new_connections() {
     let proxy = Proxy::start(echo("1").await).await;
     let mut old = connect(&proxy).await;
-    assert_eq!(old.read_u8().await.unwrap(), b'1');
+    assert_eq!(byte(&mut old).await, b'1');
     proxy.set_target(echo("2").await);
-    assert_eq!(connect(&proxy).await.read_u8().await.unwrap(), b'2');
+    assert_eq!(byte(&mut connect(&proxy).await).await, b'2');
     round_trip(&mut old).await;
 }
 
@@ -193,7 +204,7 @@ async fn a_new_target_is_for_new_connections() {
 async fn a_dead_target_resets_its_clients() {
     let gone = lock_testkit::Port::claim();
     let proxy = Proxy::start(gone.addr()).await;
-    assert!(matches!(connect(&proxy).await.read(&mut [0]).await, Ok(0) | Err(_)));
+    assert!(is_closed(&mut connect(&proxy).await).await);
 }
 
 #[tokio::test]
@@ -205,7 +216,7 @@ async fn a_dropped_proxy_leaves_nothing() {
     let mut server = heard.recv().await.unwrap();
     drop(proxy);
     for stream in [&mut client, &mut server] {
-        assert!(matches!(stream.read(&mut [0]).await, Ok(0) | Err(_)));
+        assert!(is_closed(stream).await);
     }
     assert!(TcpStream::connect(addr).await.is_err());
 }
@@ -259,9 +270,20 @@ async fn connect(proxy: &Proxy) -> TcpStream {
 async fn round_trip(client: &mut TcpStream) -> Duration {
     let start = Instant::now();
     client.write_all(b"x").await.unwrap();
-    let back = timeout(PATIENCE, client.read_u8()).await.expect("the echo comes").unwrap();
-    assert_eq!(back, b'x');
+    assert_eq!(byte(client).await, b'x');
     start.elapsed()
+}
+
+async fn byte(stream: &mut TcpStream) -> u8 {
+    timeout(PATIENCE, stream.read_u8()).await.expect("a byte comes").unwrap()
+}
+
+async fn read(stream: &mut TcpStream) -> std::io::Result<usize> {
+    timeout(PATIENCE, stream.read(&mut [0])).await.expect("the end comes")
+}
+
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    matches!(read(stream).await, Ok(0) | Err(_))
 }
 
 async fn silent(stream: &mut TcpStream) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_testkit::{Flavour, Redis, RedisOptions, Resp, Value};
+use lock_testkit::{Flavour, Proxy, Redis, RedisOptions, Resp, Value};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -10,6 +10,8 @@ async fn each_flavour_answers() {
     for (flavour, name) in [(Flavour::Redis, "redis"), (Flavour::Valkey, "valkey")] {
         let server = Redis::options(flavour).start().await;
         assert_eq!(server.url(), format!("redis://127.0.0.1:{}", server.port()));
+        let proxy = Proxy::start(server.addr()).await;
+        assert_eq!(server.url_via(&proxy), format!("redis://{}", proxy.addr()));
         let hello = Resp::connect(server.addr()).await.command(&["HELLO", "3"]).await;
         assert!(matches!(hello, Value::Map(_)), "{hello:?}");
         let mut resp = server.resp().await;
