@@ -113,7 +113,7 @@ impl Client {
             }
             cmd
         };
-        self.eval(script, command, until).await
+        self.eval(script, command, self.timeout, until).await
     }
 
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
@@ -134,7 +134,10 @@ impl Client {
             }
             cmd
         };
-        self.eval(Script::Renew, command, until).await
+        let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(u64::MAX);
+        // The engine gives a renewal half a period. A dead connection must not cost the second one.
+        let patience = Duration::from_millis(shortest / 6).mul_f64(SHARE_OF_TIMEOUT);
+        self.eval(Script::Renew, command, patience.min(self.timeout), until).await
     }
 
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
@@ -152,7 +155,7 @@ impl Client {
             NativeDelete::DelIfEq => cmd.arg("DELIFEQ").arg(key).arg(value),
             NativeDelete::DelEx => cmd.arg("DELEX").arg(key).arg("IFEQ").arg(value),
         };
-        match self.send(&wire, &cmd).await {
+        match self.send(&wire, &cmd, self.timeout).await {
             Ok(reply) => Ok(Some(reply == Reply::Number(1))),
             Err(error) if error::is_forbidden(&error) => Ok(None),
             Err(error) => Err(error::failed(&error, until)),
@@ -194,21 +197,28 @@ impl Client {
         self: &Arc<Self>,
         script: Script,
         command: impl Fn(&str, &str) -> Cmd,
+        patience: Duration,
         until: BootInstant,
     ) -> Result<Reply> {
         let wire = self.wire().await?;
         let by_hash = command("EVALSHA", hash(script));
-        let answer = match self.send(&wire, &by_hash).await {
+        let answer = match self.send(&wire, &by_hash, patience).await {
             Err(error) if error::is_unknown_script(&error) => {
-                self.send(&wire, &command("EVAL", script.body())).await
+                self.send(&wire, &command("EVAL", script.body()), patience).await
             }
             answer => answer,
         };
         answer.map_err(|error| error::failed(&error, until))
     }
 
-    async fn send(&self, wire: &Arc<Wire>, cmd: &Cmd) -> Result<Reply, RedisError> {
-        let patience = Patience { client: self, wire, since: Instant::now(), is_over: false };
+    async fn send(
+        &self,
+        wire: &Arc<Wire>,
+        cmd: &Cmd,
+        patience: Duration,
+    ) -> Result<Reply, RedisError> {
+        let patience =
+            Patience { client: self, wire, since: Instant::now(), limit: patience, is_over: false };
         let answer = match wire.connection.clone() {
             Connection::Single(mut connection) => connection.req_packed_command(cmd).await,
             Connection::Cluster(mut connection) => connection.req_packed_command(cmd).await,
@@ -296,6 +306,7 @@ struct Patience<'a> {
     client: &'a Client,
     wire: &'a Arc<Wire>,
     since: Instant,
+    limit: Duration,
     is_over: bool,
 }
 
@@ -308,7 +319,7 @@ impl Patience<'_> {
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
         let is_single = matches!(self.wire.connection, Connection::Single(_));
-        if !self.is_over && is_single && self.since.elapsed() >= self.client.timeout {
+        if !self.is_over && is_single && self.since.elapsed() >= self.limit {
             self.client.drop_wire(self.wire);
         }
     }
