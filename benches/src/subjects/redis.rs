@@ -138,7 +138,7 @@ fn spell(duration: Duration) -> String {
 
 /// The names under which `subject` locks.
 fn names(subject: &str) -> Vec<String> {
-    (0..NAMES).map(|name| format!("{subject}:orders/{name:06}")).collect()
+    (0..NAMES).map(|name| format!("{subject}/orders/{name:06}")).collect()
 }
 
 const FREE: &str = "free lock";

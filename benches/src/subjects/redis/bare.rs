@@ -54,7 +54,7 @@ impl Subject for Bare {
 
 impl Command {
     pub(super) async fn connect(url: &str) -> Result<Self> {
-        Ok(Self { connection: connect(url).await?, name: format!("{COMMAND}:absent") })
+        Ok(Self { connection: connect(url).await?, name: format!("{COMMAND}/absent") })
     }
 }
 

@@ -105,13 +105,13 @@ impl Work<'_> {
         release: impl AsyncFn(G) -> Result<()>,
     ) -> Result<(f64, u64)> {
         for cycle in 0..WARM_UP {
-            release(acquire(&format!("{}:warm-up/{cycle:06}", self.subject)).await?).await?;
+            release(acquire(&format!("{}/warm-up/{cycle:06}", self.subject)).await?).await?;
         }
         let before = resident()?;
         let mut held = Vec::with_capacity(self.leases);
         // One after the other, so that they are not all due for renewal at once.
         for lease in 0..self.leases {
-            held.push(acquire(&format!("{}:leases/{lease:06}", self.subject)).await?);
+            held.push(acquire(&format!("{}/leases/{lease:06}", self.subject)).await?);
         }
         let monitor = Monitor::start(self.url).await?;
         sleep(self.wait).await;

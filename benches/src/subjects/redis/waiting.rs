@@ -40,23 +40,17 @@ impl<S: Subject> Waiting<S> {
         let counting = async {
             is_held.notified().await;
             let monitor = Monitor::start(&self.server.url()).await?;
-            {
-                let wait = pin!(self.waiter.cycle(WAITER, || async {}));
-                if timeout(plan.wait, wait).await.is_ok() {
-                    bail!("a lock that was held was granted, or the wait failed");
-                }
-                // The wait is cancelled only after the count.
-                monitor.count().await
+            // Pinned here: the wait is cancelled only after the count.
+            let mut wait = pin!(self.waiter.cycle(WAITER, || async {}));
+            if timeout(plan.wait, &mut wait).await.is_ok() {
+                bail!("a lock that was held was granted, or the wait failed");
             }
-        };
-        let counting = async {
-            let counted = counting.await;
+            let commands = monitor.count().await?;
             end.notify_one();
-            counted
+            Ok(commands)
         };
-        let (held, counted) = tokio::join!(holding, counting);
-        held?;
-        counted
+        let ((), commands) = tokio::try_join!(holding, counting)?;
+        Ok(commands)
     }
 }
 
