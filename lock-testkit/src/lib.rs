@@ -10,6 +10,7 @@ mod redis;
 mod redis_options;
 pub mod resp;
 mod sentinel;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 mod tools;
 mod wait;
@@ -22,5 +23,6 @@ pub use redis::Redis;
 pub use redis_options::{Flavour, RedisOptions};
 pub use resp::{Resp, Value};
 pub use sentinel::{SentinelOptions, Sentinels};
+#[cfg(feature = "tls")]
 pub use tls::{Tls, TlsOptions};
 pub use wait::eventually;

@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::redis_options::{Flavour, OBSERVER, RedisOptions};
 use crate::resp::{Resp, Value};
-use crate::tls::Tls;
+use crate::tls::{Tls, TlsOptions};
 use crate::wait::scaled;
 
 /// A server on 127.0.0.1 that nobody else uses, killed when this is dropped.
@@ -78,6 +78,7 @@ impl Redis {
         self.url_with(&format!("{user}:{password}@"), self.port())
     }
 
+    #[cfg(feature = "tls")]
     /// Its certificates, if it has TLS.
     pub fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
@@ -276,7 +277,7 @@ struct Ports {
 
 impl Ports {
     fn claim(options: &RedisOptions) -> Self {
-        let plain = options.tls.as_ref().is_none_or(|tls| tls.plain_port);
+        let plain = options.tls.as_ref().is_none_or(TlsOptions::has_plain_port);
         Self {
             plain: plain.then(Port::claim),
             tls: options.tls.is_some().then(Port::claim),

@@ -72,6 +72,7 @@ impl RedisOptions {
         self
     }
 
+    #[cfg(feature = "tls")]
     /// With certificates of its own.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.tls = Some(tls);

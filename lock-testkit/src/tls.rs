@@ -12,13 +12,17 @@ use time::{Duration, OffsetDateTime};
 /// How a server's TLS is set up.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
-    pub(crate) plain_port: bool,
+    plain_port: bool,
     expired: bool,
     wrong_host: bool,
     client_certificates: bool,
 }
 
 impl TlsOptions {
+    pub(crate) fn has_plain_port(&self) -> bool {
+        self.plain_port
+    }
+
     /// TLS only, with a good certificate for `localhost` and 127.0.0.1, and none asked of clients.
     #[must_use]
     pub fn new() -> Self {

@@ -9,4 +9,5 @@ mod proxy;
 mod proxy_resp;
 mod redis;
 mod sentinel;
+#[cfg(feature = "tls")]
 mod tls;

@@ -543,7 +543,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/scripts/renew.lua",
         find: " and string.sub(value, 1, #owner) == owner then",
         replace: " and owner then",
-        case: "redis::conformance::r05_a_stale_renewal_extends_nobody",
+        case: "a_renewal_extends_nobody_else",
         ..REDIS
     },
     Mutant {
@@ -577,7 +577,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/scripts/release_queued.lua",
         find: "advance()\n",
         replace: "",
-        case: "redis::conformance::r09_first_come_first_served",
+        case: "a_hand_over_needs_no_look",
         ..REDIS
     },
     Mutant {
@@ -592,7 +592,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "redis-fence-starts-anew",
         file: "lock-redis/src/scripts/fence.lua",
         find: "  token = math.max(token, time[1] * 1000000 + time[2])",
-        replace: "  token = math.max(token, 1000 + time[2] % 2)",
+        replace: "  token = math.max(token, 5)",
         case: "redis::conformance::r02_tokens_rise_over_a_loss_of_data",
         ..REDIS
     },
@@ -622,7 +622,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "elseif redis.call('ZREM', queue, id) == 1 then
   redis.call('HDEL', records, id)
   do return 1 end",
-        case: "redis::conformance::r10_a_writer_that_gives_up_frees_the_readers",
+        case: "readers_go_when_the_writer_before_them_gives_up",
         ..REDIS
     },
     Mutant {
@@ -646,7 +646,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/inbox.rs",
         find: "            slot.granted(token);",
         replace: "            drop((slot, token));",
-        case: "redis::conformance::r13_the_store_notifies_one",
+        case: "a_hand_over_needs_no_look",
         ..REDIS
     },
     Mutant {
@@ -670,7 +670,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/keys.rs",
         find: "byte.is_ascii_alphanumeric() || b\"._/-\".contains(&byte) {",
         replace: "byte != b' ' {",
-        case: "redis::conformance::r14_",
+        case: "prefixes_are_apart",
         ..REDIS
     },
 ];
