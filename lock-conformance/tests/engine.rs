@@ -278,7 +278,8 @@ async fn an_unpolled_acquisition_stalls_nobody() {
         let store = FakeStore::new(sessions);
         let (client, other) = (client(&store), client(&store));
         let holder = take(&other, &long()).await;
-        // Perhaps it has just begun to open the session.
+        // It has just begun to open the session, if it is shared.
+        client.link.delay(Duration::from_millis(5), Duration::ZERO);
         let request = long();
         let mut stuck = ByHand::new(client.engine.lock(&request));
         assert!(stuck.poll().is_pending());
