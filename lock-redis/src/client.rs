@@ -1,7 +1,7 @@
 //! Connections and commands: the only room, beside that of errors, that knows the crate `redis`.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,8 @@ struct Wire {
     connection: Connection,
     delete: Option<NativeDelete>,
     is_broken: Arc<AtomicBool>,
+    /// When the first renewal was sent since anything was heard, in nanoseconds; 0 if none was.
+    unheard: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -113,7 +115,9 @@ impl Client {
             }
             cmd
         };
-        self.eval(script, command, until).await
+        let is_renewal = script == Script::RenewShared;
+        let period = is_renewal.then(|| until.remaining() / 3);
+        self.eval(script, command, until, period).await
     }
 
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
@@ -134,7 +138,9 @@ impl Client {
             }
             cmd
         };
-        self.eval(Script::Renew, command, until).await
+        let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(0);
+        let period = Duration::from_millis(shortest) / 3;
+        self.eval(Script::Renew, command, until, Some(period)).await
     }
 
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
@@ -152,7 +158,7 @@ impl Client {
             NativeDelete::DelIfEq => cmd.arg("DELIFEQ").arg(key).arg(value),
             NativeDelete::DelEx => cmd.arg("DELEX").arg(key).arg("IFEQ").arg(value),
         };
-        match self.send(&wire, &cmd).await {
+        match self.send(&wire, &cmd, None).await {
             Ok(reply) => Ok(Some(reply == Reply::Number(1))),
             Err(error) if error::is_forbidden(&error) => Ok(None),
             Err(error) => Err(error::failed(&error, until)),
@@ -189,26 +195,33 @@ impl Client {
         self.current_wire().take();
     }
 
-    /// Sends the script by its hash; if the server does not know it, whole.
+    /// Sends the script by its hash; if the server does not know it, whole. A renewal comes with
+    /// its period.
     async fn eval(
         self: &Arc<Self>,
         script: Script,
         command: impl Fn(&str, &str) -> Cmd,
         until: BootInstant,
+        period: Option<Duration>,
     ) -> Result<Reply> {
         let wire = self.wire().await?;
         let by_hash = command("EVALSHA", hash(script));
-        let answer = match self.send(&wire, &by_hash).await {
+        let answer = match self.send(&wire, &by_hash, period).await {
             Err(error) if error::is_unknown_script(&error) => {
-                self.send(&wire, &command("EVAL", script.body())).await
+                self.send(&wire, &command("EVAL", script.body()), period).await
             }
             answer => answer,
         };
         answer.map_err(|error| error::failed(&error, until))
     }
 
-    async fn send(&self, wire: &Arc<Wire>, cmd: &Cmd) -> Result<Reply, RedisError> {
-        let patience = Patience { client: self, wire, since: Instant::now(), is_over: false };
+    async fn send(
+        &self,
+        wire: &Arc<Wire>,
+        cmd: &Cmd,
+        period: Option<Duration>,
+    ) -> Result<Reply, RedisError> {
+        let patience = Patience::begin(self, wire, period);
         let answer = match wire.connection.clone() {
             Connection::Single(mut connection) => connection.req_packed_command(cmd).await,
             Connection::Cluster(mut connection) => connection.req_packed_command(cmd).await,
@@ -292,23 +305,51 @@ impl fmt::Debug for Client {
 /// How long a command is waited for. If its future is dropped because no answer came, the
 /// connection is given up: replies come in order, so nothing came for as long. A live server answers
 /// on the next one.
+///
+/// A renewal is dropped after half its period, which may be sooner: a second one in a row tells that
+/// the connection is silent, and leaves time for a third one elsewhere before the lock is lost.
 struct Patience<'a> {
     client: &'a Client,
     wire: &'a Arc<Wire>,
     since: Instant,
+    /// Of a renewal.
+    period: Option<Duration>,
     is_over: bool,
 }
 
-impl Patience<'_> {
+impl<'a> Patience<'a> {
+    fn begin(client: &'a Client, wire: &'a Arc<Wire>, period: Option<Duration>) -> Self {
+        if period.is_some() {
+            let now = BootInstant::now().as_nanos();
+            // An earlier one may be unanswered.
+            let _ = wire.unheard.compare_exchange(0, now, SeqCst, SeqCst);
+        }
+        Self { client, wire, since: Instant::now(), period, is_over: false }
+    }
+
     fn ends(mut self) {
+        self.wire.unheard.store(0, SeqCst);
         self.is_over = true;
+    }
+
+    /// Whether a connection that has not answered until now is silent.
+    fn is_exhausted(&self) -> bool {
+        let waited = self.since.elapsed();
+        let unheard = self.wire.unheard.load(SeqCst);
+        waited >= self.client.timeout
+            || self.period.is_some_and(|period| {
+                // It was waited for, and not dropped by a caller who lost interest.
+                waited >= period / 3
+                    && unheard != 0
+                    && BootInstant::from_nanos(unheard).elapsed() >= period
+            })
     }
 }
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
         let is_single = matches!(self.wire.connection, Connection::Single(_));
-        if !self.is_over && is_single && self.since.elapsed() >= self.client.timeout {
+        if !self.is_over && is_single && self.is_exhausted() {
             self.client.drop_wire(self.wire);
         }
     }
@@ -405,7 +446,7 @@ impl Dialer {
             Connection::Single(connection) => prepare(connection).await?,
             Connection::Cluster(connection) => prepare(connection).await?,
         };
-        Ok(Wire { connection, delete, is_broken })
+        Ok(Wire { connection, delete, is_broken, unheard: AtomicU64::new(0) })
     }
 
     /// A server to listen to, or to send all commands to where there is one for all.

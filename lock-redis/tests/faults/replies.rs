@@ -7,7 +7,9 @@ use lock_testkit::{Flavour, Proxy, Redis, RedisOptions, Swallow, SwallowHandle};
 use lockcore::{ErrorKind, Guard, Locks, Released};
 use tokio::task::JoinHandle;
 
-use crate::stage::{Kind, config, connect, hasty, key, kind, ms, only_fences, until_waiting, value};
+use crate::stage::{
+    Kind, config, connect, hasty, key, kind, ms, only_fences, until_waiting, value,
+};
 
 const WAYS: [Swallow; 2] = [Swallow::ThenCut, Swallow::ThenSilence];
 const NAME: &str = "name";
