@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lock_conformance::history::History;
 use lock_conformance::time::{pause, soon};
 use lock_testkit::Redis;
@@ -92,7 +93,7 @@ async fn a_holder_outlives_a_freeze_that_is_shorter_than_its_ttl() {
         hold(next, &stage.history, ms(10)).await.unwrap();
         stage.ends().await;
     });
-    futures(outlives).await;
+    join_all(outlives).await;
 }
 
 #[tokio::test]
@@ -131,7 +132,7 @@ async fn a_holder_knows_of_its_loss_while_the_server_stands_still() {
         assert_eq!(guard.release().await.unwrap_err().kind(), ErrorKind::NotHeld, "{freeze:?}");
         stage.ends().await;
     });
-    futures(knows).await;
+    join_all(knows).await;
 }
 
 /// An acquisition during a freeze ends in an error that says so, or in the lock.
@@ -158,10 +159,5 @@ async fn an_acquisition_during_a_freeze_leaves_no_ghost() {
         assert!(errors > 0, "{freeze:?}");
         stage.ends().await;
     });
-    futures(leaves).await;
-}
-
-/// Side by side: most of the time they wait.
-async fn futures<const N: usize>(all: [impl Future<Output = ()>; N]) {
-    futures_util::future::join_all(all).await;
+    join_all(leaves).await;
 }

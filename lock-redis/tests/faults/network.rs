@@ -8,7 +8,7 @@ use lock_conformance::history::History;
 use lock_conformance::time::{pause, soon};
 use lock_testkit::{Proxy, Redis};
 use lockcore::{ErrorKind, Locks, Mutex, Released, Result};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::stage::{
     believe, connect, hasty, hold, ms, only_fences, redis, take, until_waiting, waiting,
@@ -47,21 +47,22 @@ enum Length {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_link_does_one_holds_the_lock_and_all_get_it_afterwards() {
     let server = Arc::new(redis().await);
-    let mut cells = JoinSet::new();
+    let mut cells = Vec::new();
     for fault in FAULTS {
         for phase in [Phase::Acquire, Phase::Wait, Phase::Renew, Phase::Release] {
             for length in [Length::Short, Length::Long] {
                 let cell = Cell::new(server.clone(), fault, phase, length).await;
-                cells.spawn(cell.run());
+                cells.push((cell.name.clone(), tokio::spawn(cell.run())));
             }
         }
     }
-    let mut failed = 0;
-    while let Some(cell) = cells.join_next().await {
-        // What it was stands in its output.
-        failed += u32::from(cell.is_err());
+    let mut failed = Vec::new();
+    for (name, cell) in cells {
+        if cell.await.is_err() {
+            failed.push(name);
+        }
     }
-    assert_eq!(failed, 0, "cells have failed");
+    assert_eq!(failed, [""; 0], "why stands above");
 }
 
 /// A client whose link breaks, and one whose link never does, on one name.
@@ -115,6 +116,7 @@ impl Cell {
         self.begin();
         let cycle = self.cycle(lock);
         pause(self.time()).await;
+        assert!(!cycle.is_finished(), "{}: the fault has not landed", self.name);
         self.end();
         self.within("the victim gets the lock", cycle).await.unwrap();
         rival.ends().await;
@@ -129,6 +131,7 @@ impl Cell {
         hold(held, &self.history, self.time() / 3).await.unwrap();
         let rival = self.rival();
         pause(self.time() * 2 / 3).await;
+        self.landed(&cycle);
         self.end();
         self.within("the victim gets the lock", cycle).await.unwrap();
         rival.ends().await;
@@ -173,6 +176,7 @@ impl Cell {
         self.begin();
         let released = tokio::spawn(async move { guard.release().await });
         pause(self.time()).await;
+        self.landed(&released);
         self.end();
         let released = self.within("the release returns", released).await.unwrap();
         confirmed(&self.name, released);
@@ -186,6 +190,12 @@ impl Cell {
             let guard = take(&lock).await;
             confirmed(&name, hold(guard, &history, ms(20)).await);
         })
+    }
+
+    /// A release that is not confirmed returns at its deadline, and not before.
+    fn landed<T>(&self, task: &JoinHandle<T>) {
+        let is_short = matches!(self.length, Length::Short);
+        assert!(!is_short || !task.is_finished(), "{}: the fault has not landed", self.name);
     }
 
     fn begin(&self) {

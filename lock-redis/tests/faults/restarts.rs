@@ -1,5 +1,6 @@
 //! Servers that are killed and come back, with what they had or without.
 
+use futures_util::future::join_all;
 use lock_conformance::time::{pause, soon};
 use lock_testkit::{Flavour, RedisOptions};
 use lockcore::{BootInstant, ErrorKind, LossCause};
@@ -12,10 +13,10 @@ const NAME: &str = "name";
 
 #[tokio::test]
 async fn a_server_that_comes_back_with_its_data_has_the_holder_and_the_queue() {
-    for flavour in FLAVOURS {
+    let comes_back = FLAVOURS.map(async |flavour| {
         let server = RedisOptions::new(flavour).append_only().start().await;
-        let holder = connect(hasty(server.addr()), ms(6_000)).await;
-        let waiter = connect(hasty(server.addr()), ms(6_000)).await;
+        let holder = connect(hasty(server.addr()), ms(4_000)).await;
+        let waiter = connect(hasty(server.addr()), ms(4_000)).await;
         let guard = holder.mutex(NAME).unwrap().lock().await.unwrap();
         let lock = waiter.mutex(NAME).unwrap();
         let waits = tokio::spawn(async move { lock.lock().await });
@@ -29,7 +30,7 @@ async fn a_server_that_comes_back_with_its_data_has_the_holder_and_the_queue() {
             until_waiting(&server, NAME, 1).await;
         }
         // Renewals find the new server, or the lock would be over.
-        pause(ms(4_000)).await;
+        pause(ms(4_500)).await;
         guard.renew().await.unwrap();
         assert!(guard.is_held() && !waits.is_finished());
         let token = guard.token();
@@ -38,7 +39,8 @@ async fn a_server_that_comes_back_with_its_data_has_the_holder_and_the_queue() {
         assert!(next.token() > token, "{flavour:?}: {} after {token}", next.token());
         next.release().await.unwrap();
         only_fences(&server, NAME).await;
-    }
+    });
+    join_all(comes_back).await;
 }
 
 #[tokio::test]

@@ -45,6 +45,33 @@ async fn a_release_that_the_waiter_could_not_hear_is_made_good_when_it_listens_a
     only_fences(&server, NAME).await;
 }
 
+/// The server believes that it has told the waiter, and made it the holder.
+#[tokio::test]
+async fn a_grant_whose_message_was_lost_is_found_by_looking() {
+    let server = redis().await;
+    let proxy = Proxy::resp(server.addr()).await;
+    let holder = connect(config(server.addr()), ms(60_000)).await;
+    let waiter = connect(config(proxy.addr()).recheck(ms(300)).unwrap(), ms(60_000)).await;
+    let guard = holder.mutex(NAME).unwrap().lock().await.unwrap();
+    let lock = waiter.mutex(NAME).unwrap();
+    let waits = tokio::spawn(async move { (lock.lock().await.unwrap(), BootInstant::now()) });
+    until_waiting(&server, NAME, 1).await;
+    proxy.drop_notifications(true);
+    let token = guard.token();
+    let released = BootInstant::now();
+    guard.release().await.unwrap();
+    assert_eq!(waiting(&mut server.resp().await, NAME).await, 0, "it was not granted");
+    let (guard, granted) = soon("the waiter looks", waits).await.unwrap();
+    assert_eq!(proxy.notifications_lost(), 1);
+    let took = granted.saturating_since(released);
+    assert!(took < ms(1_000), "granted {took:?} after the release");
+    assert!(guard.token() > token);
+    let seen = waiter.inspect(NAME).await.unwrap();
+    assert_eq!(seen.holders()[0].token(), Some(guard.token()), "it was granted twice");
+    guard.release().await.unwrap();
+    only_fences(&server, NAME).await;
+}
+
 #[tokio::test]
 async fn a_holder_whose_connection_is_killed_keeps_its_lock() {
     let server = redis().await;
