@@ -8,6 +8,7 @@ mod children;
 mod churn;
 mod crowd;
 mod freezes;
+mod link;
 mod monitor;
 mod network;
 mod processes;

@@ -10,23 +10,12 @@ use lock_testkit::{Proxy, Redis};
 use lockcore::{ErrorKind, Locks, Mutex, Released, Result};
 use tokio::task::JoinHandle;
 
+use crate::link::Fault;
 use crate::stage::{
     believe, connect, hasty, hold, ms, only_fences, redis, take, until_waiting, waiting,
 };
 
-/// What is wrong with the link of one of two clients.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Cut,
-    StallRequests,
-    StallReplies,
-    BlackHole,
-    LoseRequests,
-    LoseReplies,
-    Refuse,
-}
-
-/// What that client does when it begins.
+/// What one of two clients does when its link breaks.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Acquire,
@@ -48,7 +37,7 @@ enum Length {
 async fn whatever_the_link_does_one_holds_the_lock_and_all_get_it_afterwards() {
     let server = Arc::new(redis().await);
     let mut cells = Vec::new();
-    for fault in FAULTS {
+    for fault in Fault::ALL {
         for phase in [Phase::Acquire, Phase::Wait, Phase::Renew, Phase::Release] {
             for length in [Length::Short, Length::Long] {
                 let cell = Cell::new(server.clone(), fault, phase, length).await;
@@ -199,24 +188,11 @@ impl Cell {
     }
 
     fn begin(&self) {
-        match self.fault {
-            Fault::Cut => self.proxy.cut(),
-            Fault::StallRequests => self.proxy.stall(true, false),
-            Fault::StallReplies => self.proxy.stall(false, true),
-            Fault::BlackHole => self.proxy.black_hole(true, true),
-            Fault::LoseRequests => self.proxy.black_hole(true, false),
-            Fault::LoseReplies => self.proxy.black_hole(false, true),
-            Fault::Refuse => {
-                self.proxy.refuse(true);
-                self.proxy.reset();
-            }
-        }
+        self.fault.begins(&self.proxy);
     }
 
     fn end(&self) {
-        self.proxy.restore();
-        self.proxy.black_hole(false, false);
-        self.proxy.refuse(false);
+        self.fault.ends(&self.proxy);
     }
 
     fn time(&self) -> Duration {
@@ -269,13 +245,4 @@ impl Rival {
     }
 }
 
-const FAULTS: [Fault; 7] = [
-    Fault::Cut,
-    Fault::StallRequests,
-    Fault::StallReplies,
-    Fault::BlackHole,
-    Fault::LoseRequests,
-    Fault::LoseReplies,
-    Fault::Refuse,
-];
 const TTL_MS: u64 = 1_500;
