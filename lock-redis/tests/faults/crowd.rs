@@ -1,16 +1,18 @@
 //! A thousand waiters in four processes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lock_conformance::time::soon;
-use lock_testkit::Resp;
+use lock_testkit::{Resp, eventually};
 
 use crate::children::{report, spawn};
-use crate::stage::{config, connect, ms, only_fences, redis, until_waiting};
+use crate::stage::{config, connect, ms, only_fences, redis, until_waiting, waiting};
 
 const NAME: &str = "name";
 const WAITERS: usize = 1_000;
 const PROCESSES: usize = 4;
+const BEHIND: usize = 50;
 
 #[tokio::test]
 async fn a_thousand_waiters_are_served_in_order_with_one_message_each() {
@@ -63,4 +65,42 @@ async fn published(server: &mut Resp) -> u64 {
         let calls = line.split("calls=").nth(1).unwrap().split(',').next().unwrap();
         calls.parse().unwrap()
     })
+}
+
+/// They are passed over for as long as they have a place, at each release again.
+#[tokio::test]
+async fn the_dead_in_the_queue_cost_one_message_for_each_release() {
+    let server = redis().await;
+    let locks = connect(config(server.addr()), ms(60_000)).await;
+    let lock = locks.mutex(NAME).unwrap();
+    let guard = lock.lock().await.unwrap();
+    let mut child = spawn("crowd", server.port(), NAME, 60_000);
+    assert_eq!(report(&mut child).await, ["ready"]);
+    for number in 0..WAITERS {
+        child.send(&number.to_string());
+    }
+    until_waiting(&server, NAME, WAITERS as i64).await;
+    let mut waits = Vec::new();
+    for place in 1..=BEHIND {
+        let lock = lock.clone();
+        waits.push(tokio::spawn(async move { lock.lock().await.unwrap().release().await }));
+        until_waiting(&server, NAME, (WAITERS + place) as i64).await;
+    }
+    child.kill();
+    let mut resp = server.resp().await;
+    eventually("the server misses its listener", Duration::from_secs(5), async || {
+        let channels = resp.command(&["PUBSUB", "CHANNELS", "leasehold:wake:*"]).await;
+        (channels.as_slice().unwrap().len() == 1).then_some(())
+    })
+    .await;
+
+    let before = published(&mut resp).await;
+    guard.release().await.unwrap();
+    for wait in waits {
+        soon("all who live are served", wait).await.unwrap().unwrap();
+    }
+    assert_eq!(waiting(&mut resp, NAME).await, WAITERS as i64, "the dead had lost their places");
+    let messages = published(&mut resp).await - before;
+    let releases = BEHIND as u64 + 1;
+    assert!(messages <= 2 * releases, "{messages} messages for {releases} releases");
 }
