@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use lock_conformance::time::soon;
 use lock_testkit::{Proxy, Redis};
-use lockcore::{ErrorKind, Locks, Mutex};
+use lockcore::{ErrorKind, Guard, Locks, Mutex};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -93,7 +93,7 @@ impl Sweep {
                     assert!(got.flatten().is_none(), "granted beside the holder");
                 }
                 4 => {
-                    let guard = Arc::new(self.free.lock().await.unwrap());
+                    let guard = Arc::new(self.take().await);
                     let renewed = guard.clone();
                     let renew = async move { renewed.renew().await.unwrap() };
                     self.cut_short(renew).await;
@@ -102,7 +102,7 @@ impl Sweep {
                     guard.release().await.unwrap();
                 }
                 _ => {
-                    let guard = self.free.lock().await.unwrap();
+                    let guard = self.take().await;
                     let released = self.cut_short(guard.release()).await;
                     if let Some(Err(error)) = released {
                         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
@@ -111,6 +111,11 @@ impl Sweep {
             }
         }
         self.cancelled
+    }
+
+    /// Nobody else wants it, so only what a drop has left could stand in the way.
+    async fn take(&self) -> Guard {
+        soon("a lock that nobody else wants", self.free.lock()).await.unwrap()
     }
 
     /// Drops `work` after at most 20 ms, wherever it stands.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use lock_conformance::history::History;
-use lock_conformance::time::pause;
+use lock_conformance::time::{pause, soon};
 use lockcore::{BootInstant, Mutex};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -52,7 +52,7 @@ async fn churn(lock: Mutex, history: Arc<History>, mut rng: Rng, end: BootInstan
                 let limit = Duration::from_micros(rng.u64(..30_000));
                 timeout(limit, lock.lock()).await.ok().map(Result::unwrap)
             }
-            _ => Some(lock.lock().await.unwrap()),
+            _ => Some(soon("the turn comes", lock.lock()).await.unwrap()),
         };
         if let Some(guard) = guard {
             grants += 1;
