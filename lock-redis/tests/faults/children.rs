@@ -39,9 +39,13 @@ async fn entry() {
 async fn hold(role: &Role, locks: &Locks, mut commands: Commands) {
     let lock = locks.mutex(role.var("NAME")).unwrap();
     role.report("ready");
-    let guard = lock.lock().await.unwrap();
-    role.report(&format!("granted {}", guard.token()));
-    let mut guard = Some(guard);
+    let mut guard = match lock.lock().await {
+        Ok(guard) => {
+            role.report(&format!("granted {}", guard.token()));
+            Some(guard)
+        }
+        Err(error) => return role.report(&format!("failed {:?}", error.kind())),
+    };
     while let Some(command) = commands.recv().await {
         let held = |guard: &Guard| guard.is_held();
         match command.as_str() {

@@ -129,6 +129,62 @@ async fn a_waiter_that_is_killed_at_the_head_holds_nobody_up() {
     }
 }
 
+/// Its connections are open, so the server takes it for one that listens.
+#[tokio::test]
+async fn a_waiter_that_is_frozen_until_its_place_is_over_holds_nobody_up() {
+    let server = redis().await;
+    let locks = connect(config(server.addr()), ms(60_000)).await;
+    let holder = locks.mutex("name").unwrap().lock().await.unwrap();
+    let mut head = spawn("holder", server.port(), "name", 1_000);
+    assert_eq!(report(&mut head).await, ["ready"]);
+    until_waiting(&server, "name", 1).await;
+    let lock = locks.mutex("name").unwrap();
+    let waiter = tokio::spawn(async move { (lock.lock().await.unwrap(), Instant::now()) });
+    until_waiting(&server, "name", 2).await;
+    head.pause();
+    pause(ms(1_100)).await;
+
+    let released = Instant::now();
+    holder.release().await.unwrap();
+    let (guard, granted) = soon("the next one is granted", waiter).await.unwrap();
+    let took = granted - released;
+    assert!(took < ms(800), "granted {took:?} after the release");
+    head.resume();
+    assert_eq!(report(&mut head).await, ["failed", "Lost"]);
+    assert!(guard.is_held());
+    guard.release().await.unwrap();
+    only_fences(&server, "name").await;
+}
+
+/// The news of its grant lies in its socket until it is over.
+#[tokio::test]
+async fn a_waiter_that_was_frozen_when_its_turn_came_does_not_believe_in_it() {
+    let server = redis().await;
+    let config = config(server.addr()).recheck(ms(200)).unwrap();
+    let locks = connect(config, ms(60_000)).await;
+    let holder = locks.mutex("name").unwrap().lock().await.unwrap();
+    let mut head = spawn("holder", server.port(), "name", 1_000);
+    assert_eq!(report(&mut head).await, ["ready"]);
+    until_waiting(&server, "name", 1).await;
+    let lock = locks.mutex("name").unwrap();
+    let waiter = tokio::spawn(async move { lock.lock().await.unwrap() });
+    until_waiting(&server, "name", 2).await;
+    head.pause();
+    holder.release().await.unwrap();
+    assert_eq!(waiting(&mut server.resp().await, "name").await, 1, "it was not its turn");
+    assert!(value(&server, "name").await.is_some(), "it was not granted");
+
+    // The other one gets it after one TTL, and has it when the first one goes on.
+    let guard = soon("the next one is granted", waiter).await.unwrap();
+    let owner = value(&server, "name").await;
+    head.resume();
+    assert_eq!(report(&mut head).await, ["failed", "Lost"]);
+    assert!(guard.is_held());
+    assert_eq!(value(&server, "name").await, owner, "it freed the lock of another");
+    guard.release().await.unwrap();
+    only_fences(&server, "name").await;
+}
+
 /// Something that is read, and written later.
 #[derive(Default)]
 struct Counter {

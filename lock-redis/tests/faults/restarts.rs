@@ -83,6 +83,24 @@ async fn a_server_that_comes_back_without_its_data_tells_the_holder_and_draws_gr
     only_fences(&server, NAME).await;
 }
 
+/// As if the clock had been set back: the last token is from a time that is still to come.
+#[tokio::test]
+async fn tokens_rise_although_the_clock_of_the_server_is_behind() {
+    const FUTURE: u64 = 4_000_000_000_000_000;
+    for flavour in FLAVOURS {
+        let server = RedisOptions::new(flavour).start().await;
+        let lock = connect(hasty(server.addr()), ms(TTL_MS)).await.mutex(NAME).unwrap();
+        let fence = format!("{{leasehold:{NAME}}}:f");
+        server.resp().await.command(&["SET", &fence, &FUTURE.to_string()]).await;
+        for number in 1..4 {
+            let guard = lock.lock().await.unwrap();
+            assert_eq!(guard.token().as_u64(), FUTURE + number, "{flavour:?}");
+            guard.release().await.unwrap();
+        }
+        only_fences(&server, NAME).await;
+    }
+}
+
 /// While a server is down, everything ends in an error that says that nothing was done, in time.
 #[tokio::test]
 async fn a_server_that_is_down_is_said_to_be() {
