@@ -11,6 +11,7 @@ mod freezes;
 mod link;
 mod monitor;
 mod network;
+mod permits;
 mod processes;
 mod replies;
 mod restarts;
