@@ -1,7 +1,7 @@
 //! Connections and commands: the only room, beside that of errors, that knows the crate `redis`.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,8 +58,6 @@ struct Wire {
     connection: Connection,
     delete: Option<NativeDelete>,
     is_broken: Arc<AtomicBool>,
-    /// When the first renewal was sent since anything was heard, in nanoseconds; 0 if none was.
-    unheard: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -94,39 +92,35 @@ impl Client {
         self.wire().await.map(|_| ())
     }
 
-    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone at
-    /// `until`.
+    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone after
+    /// `ttl_ms`.
     pub(crate) async fn run(
         self: &Arc<Self>,
         script: Script,
         keys: &Keys,
         args: &[&str],
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Reply> {
         let command = |name: &str, script: &str| {
             let size = script.len() + 6 * keys.lock().len() + 16 * (args.len() + 5);
             let mut cmd = Cmd::with_capacity(8 + args.len(), size);
             cmd.arg(name).arg(script).arg(5).arg(keys.lock());
-            for key in keys.beside() {
-                cmd.arg(Displayed(key));
-            }
+            keys.each_beside(|key| {
+                cmd.arg(key);
+            });
             for arg in args {
                 cmd.arg(*arg);
             }
             cmd
         };
-        let is_renewal = script == Script::RenewShared;
-        let period = is_renewal.then(|| until.remaining() / 3);
-        self.eval(script, command, until, period).await
+        let patience =
+            if script == Script::RenewShared { self.renewal(ttl_ms) } else { self.timeout };
+        self.eval(script, command, patience, ttl_ms).await
     }
 
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
     /// TTL in milliseconds. One trip for all.
-    pub(crate) async fn renew(
-        self: &Arc<Self>,
-        locks: &[(&str, &str, u64)],
-        until: BootInstant,
-    ) -> Result<Reply> {
+    pub(crate) async fn renew(self: &Arc<Self>, locks: &[(&str, &str, u64)]) -> Result<Reply> {
         let command = |name: &str, script: &str| {
             let mut cmd = Cmd::with_capacity(3 + 3 * locks.len(), script.len() + 96 * locks.len());
             cmd.arg(name).arg(script).arg(locks.len());
@@ -138,9 +132,9 @@ impl Client {
             }
             cmd
         };
-        let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(0);
-        let period = Duration::from_millis(shortest) / 3;
-        self.eval(Script::Renew, command, until, Some(period)).await
+        let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(u64::MAX);
+        let longest = locks.iter().map(|(_, _, ttl)| *ttl).max().unwrap_or(0);
+        self.eval(Script::Renew, command, self.renewal(shortest), longest).await
     }
 
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
@@ -149,7 +143,7 @@ impl Client {
         self: &Arc<Self>,
         key: &str,
         value: &str,
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Option<bool>> {
         let wire = self.wire().await?;
         let Some(native) = wire.delete else { return Ok(None) };
@@ -158,11 +152,17 @@ impl Client {
             NativeDelete::DelIfEq => cmd.arg("DELIFEQ").arg(key).arg(value),
             NativeDelete::DelEx => cmd.arg("DELEX").arg(key).arg("IFEQ").arg(value),
         };
-        match self.send(&wire, &cmd, None).await {
+        match self.send(&wire, &cmd, self.timeout).await {
             Ok(reply) => Ok(Some(reply == Reply::Number(1))),
             Err(error) if error::is_forbidden(&error) => Ok(None),
-            Err(error) => Err(error::failed(&error, until)),
+            Err(error) => Err(error::failed(&error, gone_after(ttl_ms))),
         }
+    }
+
+    /// How long a renewal is waited for. The engine gives it half a period; a dead connection must
+    /// not cost the second one.
+    fn renewal(&self, ttl_ms: u64) -> Duration {
+        Duration::from_millis(ttl_ms / 6).mul_f64(SHARE_OF_TIMEOUT).min(self.timeout)
     }
 
     /// Whether several renewals fit into one command.
@@ -195,33 +195,33 @@ impl Client {
         self.current_wire().take();
     }
 
-    /// Sends the script by its hash; if the server does not know it, whole. A renewal comes with
-    /// its period.
+    /// Sends the script by its hash; if the server does not know it, whole.
     async fn eval(
         self: &Arc<Self>,
         script: Script,
         command: impl Fn(&str, &str) -> Cmd,
-        until: BootInstant,
-        period: Option<Duration>,
+        patience: Duration,
+        ttl_ms: u64,
     ) -> Result<Reply> {
         let wire = self.wire().await?;
         let by_hash = command("EVALSHA", hash(script));
-        let answer = match self.send(&wire, &by_hash, period).await {
+        let answer = match self.send(&wire, &by_hash, patience).await {
             Err(error) if error::is_unknown_script(&error) => {
-                self.send(&wire, &command("EVAL", script.body()), period).await
+                self.send(&wire, &command("EVAL", script.body()), patience).await
             }
             answer => answer,
         };
-        answer.map_err(|error| error::failed(&error, until))
+        answer.map_err(|error| error::failed(&error, gone_after(ttl_ms)))
     }
 
     async fn send(
         &self,
         wire: &Arc<Wire>,
         cmd: &Cmd,
-        period: Option<Duration>,
+        patience: Duration,
     ) -> Result<Reply, RedisError> {
-        let patience = Patience::begin(self, wire, period);
+        let patience =
+            Patience { client: self, wire, since: Instant::now(), limit: patience, is_over: false };
         let answer = match wire.connection.clone() {
             Connection::Single(mut connection) => connection.req_packed_command(cmd).await,
             Connection::Cluster(mut connection) => connection.req_packed_command(cmd).await,
@@ -305,51 +305,24 @@ impl fmt::Debug for Client {
 /// How long a command is waited for. If its future is dropped because no answer came, the
 /// connection is given up: replies come in order, so nothing came for as long. A live server answers
 /// on the next one.
-///
-/// A renewal is dropped after half its period, which may be sooner: a second one in a row tells that
-/// the connection is silent, and leaves time for a third one elsewhere before the lock is lost.
 struct Patience<'a> {
     client: &'a Client,
     wire: &'a Arc<Wire>,
     since: Instant,
-    /// Of a renewal.
-    period: Option<Duration>,
+    limit: Duration,
     is_over: bool,
 }
 
-impl<'a> Patience<'a> {
-    fn begin(client: &'a Client, wire: &'a Arc<Wire>, period: Option<Duration>) -> Self {
-        if period.is_some() {
-            let now = BootInstant::now().as_nanos();
-            // An earlier one may be unanswered.
-            let _ = wire.unheard.compare_exchange(0, now, SeqCst, SeqCst);
-        }
-        Self { client, wire, since: Instant::now(), period, is_over: false }
-    }
-
+impl Patience<'_> {
     fn ends(mut self) {
-        self.wire.unheard.store(0, SeqCst);
         self.is_over = true;
-    }
-
-    /// Whether a connection that has not answered until now is silent.
-    fn is_exhausted(&self) -> bool {
-        let waited = self.since.elapsed();
-        let unheard = self.wire.unheard.load(SeqCst);
-        waited >= self.client.timeout
-            || self.period.is_some_and(|period| {
-                // It was waited for, and not dropped by a caller who lost interest.
-                waited >= period / 3
-                    && unheard != 0
-                    && BootInstant::from_nanos(unheard).elapsed() >= period
-            })
     }
 }
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
         let is_single = matches!(self.wire.connection, Connection::Single(_));
-        if !self.is_over && is_single && self.is_exhausted() {
+        if !self.is_over && is_single && self.since.elapsed() >= self.limit {
             self.client.drop_wire(self.wire);
         }
     }
@@ -446,7 +419,7 @@ impl Dialer {
             Connection::Single(connection) => prepare(connection).await?,
             Connection::Cluster(connection) => prepare(connection).await?,
         };
-        Ok(Wire { connection, delete, is_broken, unheard: AtomicU64::new(0) })
+        Ok(Wire { connection, delete, is_broken })
     }
 
     /// A server to listen to, or to send all commands to where there is one for all.
@@ -527,15 +500,9 @@ impl From<Value> for Reply {
     }
 }
 
-/// An argument that is written without a string of its own.
-struct Displayed<T>(T);
-
-impl<T: fmt::Display> redis::ToRedisArgs for Displayed<T> {
-    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
-        use std::io::Write;
-        // The writer is memory.
-        let _ = write!(out.writer_for_next_arg(), "{}", self.0);
-    }
+/// When the store will have forgotten what a command of now may leave.
+fn gone_after(ttl_ms: u64) -> BootInstant {
+    BootInstant::now().saturating_add(Duration::from_millis(ttl_ms))
 }
 
 fn hash(script: Script) -> &'static str {

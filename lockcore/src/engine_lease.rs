@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Withdrawn};
-use crate::engine::{Active, Shared};
+use crate::engine::Shared;
 use crate::keeper::Tenure;
 use crate::withdrawal::Withdrawal;
 use crate::{
@@ -55,7 +55,7 @@ impl<D: Driver> Grant<D> {
             ends_session,
             withdrawn: AtomicBool::new(false),
         });
-        if !shared.register(entry.id(), Active::Holds(Arc::downgrade(&grant))) {
+        if !shared.holds(entry.id(), &grant) {
             grant.lose(LossCause::Shutdown);
         }
         if let Renewal::AutoUntil(_) = request.renewal() {
@@ -100,7 +100,7 @@ impl<D: Driver> Grant<D> {
         if is_alone {
             self.shared.keeper.stop(&self.tenure);
         }
-        self.shared.forget(self.entry.id());
+        self.shared.held(self.entry.id());
         Some(Withdrawal::new(
             self.entry.clone(),
             self.tenure.session.clone(),
@@ -200,7 +200,7 @@ impl<D: Driver> Lease for EngineLease<D> {
             Err(self.at(error.with_loss(self.loss().unwrap_or(LossCause::Released)), "release"))
         };
         // A shutdown waits for it from before the belief ends.
-        let job = grant.shared.jobs.start();
+        let job = grant.shared.asking.start();
         let until = self.deadline();
         let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
         let Some(withdrawal) = grant.withdrawal() else {

@@ -104,7 +104,7 @@ local function advance(me)
     elseif id ~= me and deaf[r.channel] then
       place = place + 1
     else
-      token = token or next_token()
+      token = token or string.format('%.0f', next_token())
       if id == me then mine = token end
       if id == me or redis.call('PUBLISH', r.channel, id .. ' ' .. token) > 0
         or r.counted == '0' then

@@ -1,13 +1,14 @@
 //! A thousand waiters in four processes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use lock_conformance::time::soon;
-use lock_testkit::{Resp, eventually};
+use lock_testkit::Resp;
 
 use crate::children::{report, spawn};
-use crate::stage::{config, connect, ms, only_fences, redis, until_waiting, waiting};
+use crate::stage::{
+    config, connect, ms, only_fences, redis, until_listening, until_waiting, waiting,
+};
 
 const NAME: &str = "name";
 const WAITERS: usize = 1_000;
@@ -88,11 +89,7 @@ async fn the_dead_in_the_queue_cost_one_message_for_each_release() {
     }
     child.kill();
     let mut resp = server.resp().await;
-    eventually("the server misses its listener", Duration::from_secs(5), async || {
-        let channels = resp.command(&["PUBSUB", "CHANNELS", "leasehold:wake:*"]).await;
-        (channels.as_slice().unwrap().len() == 1).then_some(())
-    })
-    .await;
+    until_listening(&server, 1).await;
 
     let before = published(&mut resp).await;
     guard.release().await.unwrap();

@@ -1,10 +1,12 @@
 //! Permits and readers whose replies never came.
 
-use lock_conformance::time::soon;
+use std::time::Duration;
+
+use lock_conformance::time::{pause, soon};
 use lock_testkit::{Proxy, Redis, RedisOptions, Swallow};
 use lockcore::{ErrorKind, Guard, Locks, Semaphore};
 
-use crate::stage::{Kind, connect, hasty, kind, ms, only_fences, until_waiting};
+use crate::stage::{Kind, config, connect, hasty, kind, ms, only_fences, until_waiting};
 
 const NAME: &str = "name";
 
@@ -114,4 +116,47 @@ async fn a_reader_whose_reply_vanished_keeps_a_writer_out_for_as_long_as_it_read
         writer.release().await.unwrap();
         only_fences(&stage.server, NAME).await;
     }
+}
+
+/// As of a mutex: a connection that swallows renewals is given up in time.
+#[tokio::test]
+async fn a_connection_that_fell_silent_is_replaced_before_a_permit_is_lost() {
+    let stage = Stage::new().await;
+    // No command is given up before two of its renewals could have come through.
+    let victim = connect(config(stage.proxy.addr()), ms(2_400)).await;
+    let guard = victim.semaphore(NAME, 2).unwrap().acquire().await.unwrap();
+    let silence = Swallow::ThenSilence;
+    let swallowed =
+        stage.proxy.swallow_reply_then(silence, |words| kind(words) == Kind::RenewShared);
+    swallowed.landed(Duration::from_secs(10)).await;
+    pause(ms(4_000)).await;
+    stage.are_all(&[&guard]).await;
+    assert!(guard.is_held());
+    guard.release().await.unwrap();
+    only_fences(&stage.server, NAME).await;
+}
+
+#[tokio::test]
+async fn readers_that_are_let_in_together_have_tokens_of_their_own() {
+    let stage = Stage::new().await;
+    let lock = stage.other.rw_lock(NAME).unwrap();
+    let writer = lock.write().await.unwrap();
+    let mut waits = Vec::new();
+    for place in 1..4 {
+        let lock = lock.clone();
+        waits.push(tokio::spawn(async move { lock.read().await.unwrap() }));
+        until_waiting(&stage.server, NAME, place).await;
+    }
+    let mut tokens = vec![writer.token()];
+    writer.release().await.unwrap();
+    let mut readers = Vec::new();
+    for wait in waits {
+        let reader = soon("the readers are let in", wait).await.unwrap();
+        tokens.push(reader.token());
+        readers.push(reader);
+    }
+    assert!(tokens.is_sorted_by(|one, next| one < next), "{tokens:?}");
+    stage.are_all(&readers.iter().collect::<Vec<_>>()).await;
+    drop(readers);
+    only_fences(&stage.server, NAME).await;
 }

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use lock_conformance::time::{pause, soon};
-use lock_testkit::{Resp, eventually};
 use lockcore::{FencingToken, Gate};
 
 use crate::children::{report, spawn};
-use crate::stage::{config, connect, key, ms, only_fences, redis, until_waiting, value, waiting};
+use crate::stage::{
+    config, connect, key, ms, only_fences, redis, until_listening, until_waiting, value, waiting,
+};
 
 #[tokio::test]
 async fn a_holder_that_is_killed_is_replaced_after_its_ttl() {
@@ -105,12 +106,9 @@ async fn a_waiter_that_is_killed_at_the_head_holds_nobody_up() {
         until_waiting(&server, "name", place).await;
     }
     let mut resp = server.resp().await;
-    assert_eq!(listeners(&mut resp).await, 3);
+    until_listening(&server, 3).await;
     head.kill();
-    eventually("the server misses its listener", Duration::from_secs(5), async || {
-        (listeners(&mut resp).await == 2).then_some(())
-    })
-    .await;
+    until_listening(&server, 2).await;
     // The dead one is still the first in the queue: nothing has served it or thrown it out.
     assert_eq!(waiting(&mut resp, "name").await, 3);
 
@@ -202,10 +200,4 @@ impl Counter {
 fn granted(report: &[String]) -> FencingToken {
     assert_eq!(report[0], "granted", "{report:?}");
     FencingToken::new(report[1].parse().unwrap()).unwrap()
-}
-
-/// How many clients of locks listen to the server.
-async fn listeners(server: &mut Resp) -> usize {
-    let channels = server.command(&["PUBSUB", "CHANNELS", "leasehold:wake:*"]).await;
-    channels.as_slice().unwrap().len()
 }

@@ -62,6 +62,21 @@ pub(crate) async fn until_waiting(server: &Redis, name: &str, count: i64) {
     }
 }
 
+/// Waits until so many clients of locks listen to the server.
+pub(crate) async fn until_listening(server: &Redis, count: usize) {
+    let mut server = server.resp().await;
+    let limit = BootInstant::now().saturating_add(ms(10_000));
+    loop {
+        let channels = server.command(&["PUBSUB", "CHANNELS", "leasehold:wake:*"]).await;
+        let now = channels.as_slice().unwrap().len();
+        if now == count {
+            return;
+        }
+        assert!(BootInstant::now() < limit, "{now} listen, not {count}");
+        pause(Duration::from_millis(2)).await;
+    }
+}
+
 /// The value of the lock's key, if it is there.
 pub(crate) async fn value(server: &Redis, name: &str) -> Option<String> {
     let value = server.resp().await.command(&["GET", &key(name)]).await;
@@ -155,6 +170,7 @@ pub(crate) enum Kind {
     Enqueue,
     Check,
     Renew,
+    RenewShared,
     Release,
     Delete,
     Other,
@@ -165,12 +181,16 @@ pub(crate) fn kind(words: &[impl AsRef<[u8]>]) -> Kind {
     let word = |place: usize| words.get(place).map_or(&b""[..], AsRef::as_ref);
     match word(0).to_ascii_uppercase().as_slice() {
         b"DELIFEQ" | b"DELEX" => Kind::Delete,
-        b"EVALSHA" | b"EVAL" => match (word(2), words.len(), word(11)) {
-            (b"5", 14, b"try") => Kind::Try,
-            (b"5", 14, b"check") => Kind::Check,
-            (b"5", 14, _) => Kind::Enqueue,
-            (b"5", 9, _) => Kind::Release,
-            (b"1", 6, _) => Kind::Renew,
+        b"EVALSHA" | b"EVAL" => match (word(2), words.len()) {
+            // The last argument says how to wait, after the mode.
+            (b"5", 12) => match word(11).split(|byte| *byte == b' ').nth(1) {
+                Some(b"try") => Kind::Try,
+                Some(b"check") => Kind::Check,
+                _ => Kind::Enqueue,
+            },
+            (b"5", 10) => Kind::RenewShared,
+            (b"5", 9) => Kind::Release,
+            (b"1", 6) => Kind::Renew,
             _ => Kind::Other,
         },
         _ => Kind::Other,

@@ -6,7 +6,9 @@ use lock_conformance::time::{pause, soon};
 use lock_testkit::Proxy;
 use lockcore::BootInstant;
 
-use crate::stage::{config, connect, hasty, ms, only_fences, redis, until_waiting, value, waiting};
+use crate::stage::{
+    config, connect, hasty, ms, only_fences, redis, until_listening, until_waiting, value, waiting,
+};
 
 const NAME: &str = "name";
 
@@ -111,11 +113,7 @@ async fn a_waiter_whose_connections_are_killed_keeps_its_place() {
         let kill = ["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"];
         assert_eq!(resp.command(&kill).await.as_int(), Some(4), "{kind}");
     }
-    lock_testkit::eventually("all listen again", Duration::from_secs(10), async || {
-        let channels = resp.command(&["PUBSUB", "CHANNELS", "leasehold:wake:*"]).await;
-        (channels.as_slice().unwrap().len() == 4).then_some(())
-    })
-    .await;
+    until_listening(&server, 4).await;
     let mut last = guard.token();
     guard.release().await.unwrap();
     for waiter in waits {

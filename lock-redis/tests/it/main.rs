@@ -1,0 +1,20 @@
+//! The suite on real servers: Redis, Valkey, a cluster.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod harness;
+mod link;
+mod records;
+mod specific;
+
+mod redis {
+    lock_conformance::conformance!(crate::harness::OnRedis);
+}
+
+mod valkey {
+    lock_conformance::conformance!(crate::harness::OnValkey);
+}
+
+mod cluster {
+    lock_conformance::conformance!(crate::harness::OnCluster);
+}
