@@ -113,7 +113,9 @@ impl Client {
             }
             cmd
         };
-        self.eval(script, command, self.timeout, ttl_ms).await
+        let patience =
+            if script == Script::RenewShared { self.renewal(ttl_ms) } else { self.timeout };
+        self.eval(script, command, patience, ttl_ms).await
     }
 
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
@@ -132,9 +134,7 @@ impl Client {
         };
         let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(u64::MAX);
         let longest = locks.iter().map(|(_, _, ttl)| *ttl).max().unwrap_or(0);
-        // The engine gives a renewal half a period. A dead connection must not cost the second one.
-        let patience = Duration::from_millis(shortest / 6).mul_f64(SHARE_OF_TIMEOUT);
-        self.eval(Script::Renew, command, patience.min(self.timeout), longest).await
+        self.eval(Script::Renew, command, self.renewal(shortest), longest).await
     }
 
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
@@ -157,6 +157,12 @@ impl Client {
             Err(error) if error::is_forbidden(&error) => Ok(None),
             Err(error) => Err(error::failed(&error, gone_after(ttl_ms))),
         }
+    }
+
+    /// How long a renewal is waited for. The engine gives it half a period; a dead connection must
+    /// not cost the second one.
+    fn renewal(&self, ttl_ms: u64) -> Duration {
+        Duration::from_millis(ttl_ms / 6).mul_f64(SHARE_OF_TIMEOUT).min(self.timeout)
     }
 
     /// Whether several renewals fit into one command.

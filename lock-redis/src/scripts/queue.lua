@@ -89,9 +89,10 @@ local function grant(id, r, token)
 end
 
 -- Lets go whoever may, and tells them; returns the token of `me`, if `me` is among them. Who has
--- died is skipped, and whose client does not listen is passed over.
+-- died is skipped, and whose client does not listen is passed over. A client that has died leaves
+-- many waiters: it is tried once, and the token that nobody heard of is for the next one.
 local function advance(me)
-  local value, place, mine = prune(), 0, nil
+  local value, place, deaf, token, mine = prune(), 0, {}, nil, nil
   while true do
     local id = redis.call('ZRANGE', queue, place, place)[1]
     if not id then return mine end
@@ -100,14 +101,17 @@ local function advance(me)
       forget(id)
     elseif not admits(r.mode, value) then
       return mine
+    elseif id ~= me and deaf[r.channel] then
+      place = place + 1
     else
-      local token = string.format('%.0f', next_token())
-      if id == me then
-        mine = token
+      token = token or string.format('%.0f', next_token())
+      if id == me then mine = token end
+      if id == me or redis.call('PUBLISH', r.channel, id .. ' ' .. token) > 0
+        or r.counted == '0' then
         value = grant(id, r, token)
-      elseif redis.call('PUBLISH', r.channel, id .. ' ' .. token) > 0 or r.counted == '0' then
-        value = grant(id, r, token)
+        token = nil
       else
+        deaf[r.channel] = true
         place = place + 1
       end
     end

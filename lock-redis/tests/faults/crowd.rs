@@ -1,0 +1,103 @@
+//! A thousand waiters in four processes.
+
+use std::collections::BTreeMap;
+
+use lock_conformance::time::soon;
+use lock_testkit::Resp;
+
+use crate::children::{report, spawn};
+use crate::stage::{
+    config, connect, ms, only_fences, redis, until_listening, until_waiting, waiting,
+};
+
+const NAME: &str = "name";
+const WAITERS: usize = 1_000;
+const PROCESSES: usize = 4;
+const BEHIND: usize = 50;
+
+#[tokio::test]
+async fn a_thousand_waiters_are_served_in_order_with_one_message_each() {
+    let server = redis().await;
+    let locks = connect(config(server.addr()), ms(60_000)).await;
+    let guard = locks.mutex(NAME).unwrap().lock().await.unwrap();
+    let mut children = Vec::new();
+    for _ in 0..PROCESSES {
+        let mut child = spawn("crowd", server.port(), NAME, 60_000);
+        assert_eq!(report(&mut child).await, ["ready"]);
+        children.push(child);
+    }
+    // One at a time, the processes by turns: so the order of arrival is known to all.
+    for number in 0..WAITERS {
+        children[number % PROCESSES].send(&number.to_string());
+        until_waiting(&server, NAME, number as i64 + 1).await;
+    }
+    let mut resp = server.resp().await;
+    let before = published(&mut resp).await;
+    let first = guard.token().as_u64();
+    guard.release().await.unwrap();
+
+    let mut by_token = BTreeMap::new();
+    for (process, child) in children.iter_mut().enumerate() {
+        for _ in 0..WAITERS / PROCESSES {
+            let report = report(child).await;
+            assert_ne!(report[1], "failed", "{report:?}");
+            let (number, token): (usize, u64) =
+                (report[0].parse().unwrap(), report[1].parse().unwrap());
+            assert_eq!(number % PROCESSES, process);
+            assert!(token > first);
+            assert_eq!(by_token.insert(token, number), None, "token {token} twice");
+        }
+    }
+    let order: Vec<usize> = by_token.into_values().collect();
+    assert_eq!(order, (0..WAITERS).collect::<Vec<_>>(), "served out of order");
+
+    soon("all is given back", only_fences(&server, NAME)).await;
+    let messages = published(&mut resp).await - before;
+    let releases = WAITERS as u64 + 1;
+    assert!(messages >= WAITERS as u64, "{messages} messages: the count is wrong");
+    assert!(messages <= 2 * releases, "{messages} messages for {releases} releases");
+}
+
+/// How often the server was told to publish, within scripts or not.
+async fn published(server: &mut Resp) -> u64 {
+    let info = server.command(&["INFO", "commandstats"]).await;
+    let line = info.as_str().unwrap().lines().find(|line| line.starts_with("cmdstat_publish:"));
+    line.map_or(0, |line| {
+        let calls = line.split("calls=").nth(1).unwrap().split(',').next().unwrap();
+        calls.parse().unwrap()
+    })
+}
+
+/// They are passed over for as long as they have a place, at each release again.
+#[tokio::test]
+async fn the_dead_in_the_queue_cost_one_message_for_each_release() {
+    let server = redis().await;
+    let locks = connect(config(server.addr()), ms(60_000)).await;
+    let lock = locks.mutex(NAME).unwrap();
+    let guard = lock.lock().await.unwrap();
+    let mut child = spawn("crowd", server.port(), NAME, 60_000);
+    assert_eq!(report(&mut child).await, ["ready"]);
+    for number in 0..WAITERS {
+        child.send(&number.to_string());
+    }
+    until_waiting(&server, NAME, WAITERS as i64).await;
+    let mut waits = Vec::new();
+    for place in 1..=BEHIND {
+        let lock = lock.clone();
+        waits.push(tokio::spawn(async move { lock.lock().await.unwrap().release().await }));
+        until_waiting(&server, NAME, (WAITERS + place) as i64).await;
+    }
+    child.kill();
+    let mut resp = server.resp().await;
+    until_listening(&server, 1).await;
+
+    let before = published(&mut resp).await;
+    guard.release().await.unwrap();
+    for wait in waits {
+        soon("all who live are served", wait).await.unwrap().unwrap();
+    }
+    assert_eq!(waiting(&mut resp, NAME).await, WAITERS as i64, "the dead had lost their places");
+    let messages = published(&mut resp).await - before;
+    let releases = BEHIND as u64 + 1;
+    assert!(messages <= 2 * releases, "{messages} messages for {releases} releases");
+}
