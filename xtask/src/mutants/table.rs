@@ -585,7 +585,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/scripts/acquire_queued.lua",
         find: "  redis.call('APPEND', lock, ' +')",
         replace: "  redis.call('EXISTS', lock)",
-        case: "redis::conformance::r13_",
+        case: "a_hand_over_needs_no_look",
         ..REDIS
     },
     Mutant {
