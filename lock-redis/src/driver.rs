@@ -184,7 +184,8 @@ fn picture(reply: &Reply) -> Option<Inspection> {
     });
     let texts: Vec<&str> = texts.collect::<Option<_>>()?;
     let (value, last_token) = (texts.first()?, texts.get(1)?);
-    let mut holders: Vec<_> = sole_holder(value, last_token).into_iter().collect();
+    let holder = value.strip_prefix('=').and_then(|value| sole_holder(value, last_token));
+    let mut holders: Vec<_> = holder.into_iter().collect();
     let mut waiters = Vec::new();
     for pair in texts[2..].chunks_exact(2) {
         // One that was removed between two looks of the script has no record.

@@ -36,7 +36,11 @@ local function keep(key, ttl)
 end
 
 local function is_shared(value)
-  return value and string.find(value, '^lh [sp]') ~= nil
+  return value and (value == 'lh s' or string.find(value, '^lh p%d+$') ~= nil)
+end
+
+local function is_alone(value)
+  return value and string.find(value, '^lh x ' .. string.rep('%x', 32) .. ' %d+ ') ~= nil
 end
 
 -- Takes out sharers whose TTL is over, and all of them when the lock is not theirs any more.
