@@ -9,6 +9,7 @@ if value and string.sub(value, 1, 37) == me then
   return tonumber(redis.call('GET', fence) or next_token())
 end
 local mine = read(id)
+if mine then go_on() end
 if mine and redis.call('ZSCORE', sharers, id) then
   redis.call('ZADD', sharers, now + ttl, id)
   for _, key in ipairs({ lock, sharers, records }) do keep(key, ttl) end
