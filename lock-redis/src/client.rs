@@ -110,6 +110,32 @@ impl Client {
             }
             for arg in args {
                 cmd.arg(*arg);
+    /// Whether there is a connection that works, as far as is known.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.working_wire().is_some()
+    }
+
+    /// Tries on keys and a channel that nobody uses whether we may do what we will have to.
+    pub(crate) async fn probe(self: &Arc<Self>, unused: &Keys, channel: &str) -> Result<()> {
+        let args = [channel];
+        let trial = self.run(Script::Probe, unused, &args, BootInstant::now());
+        let answer = match timeout(self.timeout, trial).await {
+            Ok(answer) => answer,
+            Err(_) => Err(error::unreachable(&error::no_answer(), self.way)),
+        };
+        match answer {
+            Ok(_) => Ok(()),
+            // One node of several, which need not be those of our locks.
+            Err(error) if error.is_transient() && !self.batches() => Ok(()),
+            // Nothing stays behind, so there is nothing that is unknown.
+            Err(error) if error.kind() == ErrorKind::Indeterminate => {
+                let message = error.message().to_owned();
+                Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
             }
             cmd
         };

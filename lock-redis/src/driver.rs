@@ -72,6 +72,21 @@ impl RedisDriver {
 
     async fn renew_alone(&self, seats: &[&Seat]) -> Vec<Result<Renewed>> {
         let locks: Vec<_> =
+    /// Asks for the first time. A script that met a key of another type, or a command that the user
+    /// may not run, has stopped where it was: what it had written is taken out again.
+    async fn ask(&self, seat: &Seat, wait: &str) -> Result<Standing> {
+        let answer = self.acquire(seat, wait).await;
+        if let Err(error) = &answer
+            && matches!(error.kind(), ErrorKind::Backend | ErrorKind::Unauthorized)
+            && self.client.is_connected()
+        {
+            // It stops at the same place, after the entry is gone.
+            let _ =
+                self.client.run(Script::Release, &seat.keys, &[seat.value()], until(seat)).await;
+        }
+        answer
+    }
+
             seats.iter().map(|seat| (seat.keys.lock(), seat.owner(), seat.ttl_ms)).collect();
         let until = seats.iter().map(|seat| until(seat)).max().unwrap_or(BootInstant::FAR);
         let renewed = match self.client.renew(&locks, until).await {
@@ -107,13 +122,13 @@ impl Driver for RedisDriver {
 
     async fn enqueue(&self, seat: &Seat, entry: &Entry) -> Result<Standing> {
         if !entry.waits() {
-            let standing = self.acquire(seat, "try").await?;
+            let standing = self.ask(seat, "try").await?;
             seat.was_free.store(true, SeqCst);
             return Ok(standing);
         }
         // Before the place in the queue: whom the store cannot reach is passed over.
         self.inbox.ready().await?;
-        let standing = self.acquire(seat, &self.cap).await?;
+        let standing = self.ask(seat, &self.cap).await?;
         seat.was_free.store(matches!(standing, Standing::Granted(_)), SeqCst);
         Ok(standing)
     }
