@@ -95,7 +95,7 @@ fn refused(error: &RedisError) -> Option<Error> {
         )
     } else if says(error, "READONLY") {
         (ErrorKind::Unavailable, "this server is a replica: name the master, or use the sentinels")
-    } else if says(error, "WRONGTYPE") {
+    } else if is_wrong_type(error) {
         (
             ErrorKind::Backend,
             "a key of this lock holds something else: choose another name or `prefix`, or remove \
@@ -122,7 +122,19 @@ pub(crate) fn is_unauthorized(error: &RedisError) -> bool {
 
 /// The credentials are right and do not suffice.
 pub(crate) fn is_forbidden(error: &RedisError) -> bool {
-    says(error, "NOPERM") || says(error, "has no permissions")
+    // The codes of Redis 7.0 do not tell.
+    let words = ["no permissions", "The user executing the script can't"];
+    says(error, "NOPERM") || words.iter().any(|words| error.to_string().contains(words))
+}
+
+/// A key does not hold what we write there.
+pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
+    says(error, "WRONGTYPE")
+}
+
+/// The sentinels name no master: there is none of this name, or it is down.
+pub(crate) fn is_no_master(error: &RedisError) -> bool {
+    error.kind() == Kind::MasterNameNotFoundBySentinel
 }
 
 /// The server is not the one that takes writes, or not any more.
