@@ -37,8 +37,10 @@ impl RedisDriver {
         if !channel.is_empty() {
             channel.push(':');
         }
-        write!(channel, "wake:{:032x}", EntryId::random()?.as_u128())
-            .expect("BUG: a string takes all");
+        let id = EntryId::random()?.as_u128();
+        write!(channel, "wake:{id:032x}").expect("BUG: a string takes all");
+        let unused = Keys::new(&config.prefix, &LockName::new(format!("probe/{id:032x}"))?);
+        client.probe(&unused, &channel).await?;
         let inbox = Inbox::open(&client, channel).await?;
         Ok(Self {
             guarantees: guarantees(&client),
@@ -70,8 +72,6 @@ impl RedisDriver {
         }
     }
 
-    async fn renew_alone(&self, seats: &[&Seat]) -> Vec<Result<Renewed>> {
-        let locks: Vec<_> =
     /// Asks for the first time. A script that met a key of another type, or a command that the user
     /// may not run, has stopped where it was: what it had written is taken out again.
     async fn ask(&self, seat: &Seat, wait: &str) -> Result<Standing> {
@@ -87,6 +87,8 @@ impl RedisDriver {
         answer
     }
 
+    async fn renew_alone(&self, seats: &[&Seat]) -> Vec<Result<Renewed>> {
+        let locks: Vec<_> =
             seats.iter().map(|seat| (seat.keys.lock(), seat.owner(), seat.ttl_ms)).collect();
         let until = seats.iter().map(|seat| until(seat)).max().unwrap_or(BootInstant::FAR);
         let renewed = match self.client.renew(&locks, until).await {
