@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use tokio::runtime::Runtime;
 
 use crate::bars::{Bar, Metric};
+use crate::counts::Count;
 use crate::machine::CpuTime;
 use crate::progress::Progress;
 use crate::subjects::Subject;
@@ -31,6 +32,7 @@ pub(crate) struct Backend {
     pub(crate) is_in_process: bool,
     pub(crate) questions: Vec<Question>,
     pub(crate) bars: Vec<Bar>,
+    pub(crate) counts: Vec<Count>,
     /// What the `question: subject` of a result has to contain.
     pub(crate) only: String,
 }
@@ -49,6 +51,12 @@ pub(crate) struct Question {
 pub(crate) struct Plan {
     rounds: usize,
     round: Duration,
+    /// How long one waits whose commands are counted.
+    pub(crate) wait: Duration,
+    /// How many leases are held whose memory is counted.
+    pub(crate) leases: usize,
+    /// Whether what is counted is enough to be judged.
+    pub(crate) judges_counts: bool,
 }
 
 /// The answers to one question, in the order of the subjects.
@@ -162,12 +170,13 @@ fn warm_up(
     question: &Question,
     round: Duration,
 ) -> Result<Load> {
-    let mut load = Load { workload: question.workload, batch: question.batch, batches: 1 };
+    let least = question.workload.least_batches();
+    let mut load = Load { workload: question.workload, batch: question.batch, batches: least };
     loop {
         let took = subject.round(runtime, load)?.took;
         let factor = round.as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
         // The shorter the trial, the less it says about a longer one.
-        load.batches = scaled(load.batches, factor.min(GREATEST_STEP));
+        load.batches = scaled(load.batches, factor.min(GREATEST_STEP)).max(least);
         if factor <= GREATEST_STEP / 2.0 {
             return Ok(load);
         }
@@ -182,7 +191,13 @@ impl Backend {
     /// How many steps of the progress bar it takes.
     pub(crate) fn steps(&self, plan: Plan) -> u64 {
         let subjects = self.questions.iter().map(|question| self.subjects_of(question).len());
-        (subjects.sum::<usize>() * (plan.rounds + 1)) as u64
+        let counted = self.counts.iter().map(|count| self.counted_by(count, plan).len());
+        (subjects.sum::<usize>() * (plan.rounds + 1) + counted.sum::<usize>()) as u64
+    }
+
+    /// Whether `only` wants this.
+    pub(crate) fn wants(&self, question: &str, subject: &str) -> bool {
+        format!("{question}: {subject}").contains(&self.only)
     }
 
     fn is_disturbed_by(&self, others: Option<f64>) -> bool {
@@ -191,9 +206,7 @@ impl Backend {
 
     fn subjects_of(&self, question: &Question) -> Vec<&dyn Contestant> {
         let subjects = self.subjects.iter().map(|subject| &**subject);
-        let is_wanted = |subject: &&dyn Contestant| {
-            format!("{}: {}", question.name, subject.name()).contains(&self.only)
-        };
+        let is_wanted = |subject: &&dyn Contestant| self.wants(question.name, subject.name());
         subjects.filter(|subject| subject.answers(question)).filter(is_wanted).collect()
     }
 }
@@ -201,7 +214,7 @@ impl Backend {
 impl Question {
     fn headline(&self) -> Metric {
         match self.workload {
-            Workload::HandOff { .. } => Metric::P50,
+            Workload::HandOff { .. } | Workload::Command { .. } => Metric::P50,
             Workload::ManyNames { .. } | Workload::OwnNames { .. } | Workload::OneName { .. } => {
                 Metric::Rate
             }
@@ -210,8 +223,20 @@ impl Question {
 }
 
 impl Plan {
-    pub(crate) const FULL: Self = Self { rounds: 15, round: Duration::from_millis(200) };
-    pub(crate) const QUICK: Self = Self { rounds: 3, round: Duration::from_millis(20) };
+    pub(crate) const FULL: Self = Self {
+        rounds: 15,
+        round: Duration::from_millis(200),
+        wait: Duration::from_secs(10),
+        leases: 10_000,
+        judges_counts: true,
+    };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 3,
+        round: Duration::from_millis(20),
+        wait: Duration::from_secs(1),
+        leases: 500,
+        judges_counts: false,
+    };
 }
 
 impl Measured {
@@ -242,7 +267,7 @@ impl<S: Subject> Contestant for Arc<S> {
     }
 
     fn answers(&self, question: &Question) -> bool {
-        self.waits() || !question.workload.contends()
+        self.does(question.workload)
     }
 
     fn round(&self, runtime: &Runtime, load: Load) -> Result<Round> {

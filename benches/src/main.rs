@@ -18,6 +18,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 
 mod bars;
+mod counts;
 mod harness;
 mod machine;
 mod progress;
@@ -45,6 +46,10 @@ struct Cli {
     #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "check")]
     only: String,
 
+    /// Only holds leases and prints what they cost: a process of its own for that count.
+    #[arg(long, hide = true, num_args = 4, value_names = ["SUBJECT", "URL", "LEASES", "MILLIS"])]
+    hold: Vec<String>,
+
     /// Where the report goes.
     #[arg(long, value_name = "FILE", default_value_os_t = default_output())]
     output: PathBuf,
@@ -62,12 +67,16 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let runtime = runtime()?;
+    if !cli.hold.is_empty() {
+        return runtime.block_on(subjects::hold(&cli.hold));
+    }
     let mut backends = backends(&cli.backends, &runtime)?;
     backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
     let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
 
     let mut report = Report {
         groups: Vec::new(),
+        tallies: Vec::new(),
         verdicts: Vec::new(),
         machine: Machine::read(),
         date: SystemTime::now(),
@@ -78,6 +87,10 @@ fn run(cli: &Cli) -> Result<()> {
         let groups = harness::run(&runtime, backend, plan, &progress)?;
         report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
         report.groups.extend(groups);
+
+        let (tallies, verdicts) = counts::run(&runtime, backend, plan, &progress)?;
+        report.tallies.extend(tallies);
+        report.verdicts.extend(verdicts);
     }
     progress.finish();
     if !cli.only.is_empty() {

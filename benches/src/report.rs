@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::bars::Verdict;
+use crate::counts::Tally;
 use crate::harness::{CALM, Group, Measured, QUIET};
 use crate::machine::Machine;
 
@@ -16,6 +17,7 @@ use crate::machine::Machine;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) groups: Vec<Group>,
+    pub(crate) tallies: Vec<Tally>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) machine: Machine,
     pub(crate) date: SystemTime,
@@ -56,6 +58,16 @@ impl Report {
                 })
             })
         });
+        let counts = self.tallies.iter().flat_map(|tally| {
+            tally.results.iter().map(|counts| {
+                json!({
+                    "backend": tally.backend,
+                    "question": tally.question,
+                    "subject": counts.subject,
+                    "counts": object(tally.units, &counts.counts),
+                })
+            })
+        });
         let bars = self.verdicts.iter().map(|verdict| {
             json!({
                 "name": verdict.name,
@@ -66,6 +78,7 @@ impl Report {
         });
         json!({
             "results": results.collect::<Vec<_>>(),
+            "counts": counts.collect::<Vec<_>>(),
             "bars": bars.collect::<Vec<_>>(),
             "machine": {
                 "cores": self.machine.cores,
@@ -93,6 +106,10 @@ impl fmt::Display for Report {
                 write!(f, "; other processes used {:.0} % of the machine{mark}", others * 100.0)?;
             }
             writeln!(f, "\n{}", table(&group_rows(group)))?;
+        }
+        for tally in &self.tallies {
+            let rows = table(&tally_rows(tally));
+            writeln!(f, "{}: {}\n{rows}", tally.backend, tally.question)?;
         }
         if !self.verdicts.is_empty() {
             let rows = self.verdicts.iter().map(|verdict| {
@@ -136,6 +153,21 @@ fn group_rows(group: &Group) -> Vec<Vec<String>> {
         ]
     });
     [header.to_vec()].into_iter().chain(rows).collect()
+}
+
+fn object(names: &[&str], values: &[f64]) -> Value {
+    let entries = names.iter().zip(values);
+    Value::Object(entries.map(|(name, value)| ((*name).to_owned(), json!(value))).collect())
+}
+
+fn tally_rows(tally: &Tally) -> Vec<Vec<String>> {
+    let header = [&["subject"], tally.units].concat();
+    let header = header.into_iter().map(str::to_owned).collect();
+    let rows = tally.results.iter().map(|counts| {
+        let numbers = counts.counts.iter().map(|count| format!("{count:.0}"));
+        [counts.subject.to_owned()].into_iter().chain(numbers).collect()
+    });
+    [header].into_iter().chain(rows).collect()
 }
 
 /// Two blanks in, the first column to the left, the others to the right.
@@ -189,6 +221,7 @@ fn rate(rate: f64) -> String {
 mod tests {
     use super::*;
     use crate::bars::{Bound, Metric};
+    use crate::counts::Counts;
 
     fn report() -> Report {
         let measured = |subject, p50_us, rate, spread| Measured {
@@ -216,6 +249,12 @@ mod tests {
                 others: Some(0.04),
                 is_disturbed: false,
             }],
+            tallies: vec![Tally {
+                backend: "local",
+                question: "held".to_owned(),
+                units: &["bytes", "commands"],
+                results: vec![Counts { subject: "ours", counts: vec![1_024.4, 3.0] }],
+            }],
             verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
             date: SystemTime::UNIX_EPOCH,
@@ -230,6 +269,10 @@ local: free; other processes used 4 % of the machine
   subject     p50       p99       rate  rate / floor  spread
   ours     100 ns  100.0 µs   7.50 M/s          0.25    1.10
   floor     25 ns   25.0 µs  30.00 M/s          1.00    1.31  !
+
+local: held
+  subject  bytes  commands
+  ours      1024         3
 
   bar                             value   bound
   local free: ours / peer          2.00  >= 1.5      ok
@@ -255,6 +298,8 @@ local: free; other processes used 4 % of the machine
             })
         );
         assert_eq!(json["bars"][2]["value"], Value::Null);
+        let counts = json!({ "bytes": 1_024.4, "commands": 3.0 });
+        assert_eq!(json["counts"][0]["counts"], counts);
         assert_eq!(json["date"], "1970-01-01T00:00:00Z");
         assert_eq!((&json["machine"]["cores"], &json["quick"]), (&json!(2), &json!(false)));
     }

@@ -1,11 +1,17 @@
 //! What is measured.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use crate::harness::Backend;
+use crate::workload::Workload;
 
 mod local;
+mod redis;
+
+pub(crate) use self::redis::leases::hold;
 
 /// One way to take and give back named locks: ours, a peer's, or the floor beneath both.
 ///
@@ -17,32 +23,48 @@ pub(crate) trait Subject: Send + Sync + 'static {
     /// The name under which its results stand.
     fn name(&self) -> &'static str;
 
-    /// Takes the lock of the `name`-th name, waiting for its turn; does what is `inside`; gives the
-    /// lock back, and returns when it is free. A subject has [`NAMES`](crate::workload::NAMES)
-    /// names.
+    /// Takes the lock, waiting for its turn; does what is `inside`; gives the lock back, and returns
+    /// when it is free.
     ///
     /// All in one, so that a guard stays where it is: a harness that hands guards around would
     /// measure how large they are.
     fn cycle<F>(
         &self,
-        name: usize,
+        at: At,
         inside: impl FnOnce() -> F + Send,
     ) -> impl Future<Output = Result<()>> + Send
     where
         F: Future<Output = ()> + Send;
 
-    /// Whether it waits for its turn. One that does not is only asked questions in which
-    /// nobody waits.
-    fn waits(&self) -> bool {
-        true
+    /// Whether it is asked to do this. One that does not wait for its turn leaves out what
+    /// [contends](Workload::contends).
+    fn does(&self, workload: Workload) -> bool {
+        !matches!(workload, Workload::Command { .. })
     }
+
+    /// How long one that polls sleeps between two looks, at most. A release then comes at any time
+    /// of such a sleep, not always at the same one.
+    fn polls_every(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Who takes what, counted from 0: subjects have as many clients and names as their questions ask
+/// for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    /// A client of its own for each task that competes with others. Within one process there is
+    /// only one.
+    pub(crate) client: usize,
+    pub(crate) name: usize,
 }
 
 /// Makes the subjects of a backend; starts whatever they need.
 pub(crate) type MakeBackend = fn(&Runtime) -> Result<Backend>;
 
 /// The backends by name.
-pub(crate) const BACKENDS: &[(&str, MakeBackend)] = &[("local", local::backend)];
+pub(crate) const BACKENDS: &[(&str, MakeBackend)] =
+    &[("local", local::backend), ("redis", redis::backend)];
 
 pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|(name, _)| *name).collect()

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
-use crate::subjects::Subject;
+use crate::subjects::{At, Subject};
 
 /// What the tasks of a question do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub(crate) enum Workload {
     /// One task gives the lock back while another one waits for it. `settle` is how long it takes,
     /// after the first poll, until the waiter surely stands in the queue.
     HandOff { settle: Duration },
+    /// One task sends one command after a pause, again and again: what a store needs to answer
+    /// anything. After a pause it needs longer, because cores and threads have gone to sleep.
+    Command { pause: Duration },
 }
 
 /// What a holder does while it holds.
@@ -67,9 +70,15 @@ impl Workload {
     /// Whether somebody waits for somebody else.
     pub(crate) fn contends(self) -> bool {
         match self {
-            Self::ManyNames { .. } | Self::OwnNames { .. } => false,
+            Self::ManyNames { .. } | Self::OwnNames { .. } | Self::Command { .. } => false,
             Self::OneName { .. } | Self::HandOff { .. } => true,
         }
+    }
+
+    /// The fewest batches of a round. Where somebody waits, one that polls takes longer for a few
+    /// than a round should last, and the median of one or two says little.
+    pub(crate) fn least_batches(self) -> u32 {
+        if self.contends() { 5 } else { 1 }
     }
 }
 
@@ -80,12 +89,17 @@ impl Round {
             Workload::ManyNames { names } => {
                 many(subject, load, vec![Worker::new(0..names)], Inside::Nothing).await
             }
+            Workload::Command { .. } => {
+                many(subject, load, vec![Worker::new(0..1)], Inside::Nothing).await
+            }
             Workload::OwnNames { tasks } => {
                 let workers = (0..tasks).map(|name| Worker::new(name..name + 1)).collect();
                 many(subject, load, workers, Inside::Nothing).await
             }
             Workload::OneName { tasks, inside } => {
-                many(subject, load, vec![Worker::new(0..1); tasks], inside).await
+                let one = Worker::new(0..1);
+                let workers = (0..tasks).map(|client| Worker { client, ..one.clone() }).collect();
+                many(subject, load, workers, inside).await
             }
             Workload::HandOff { settle } => hand_off(subject, load, settle).await,
         }
@@ -114,13 +128,14 @@ impl Round {
 /// A task that locks and unlocks. Clones share the names.
 #[derive(Clone)]
 struct Worker {
+    client: usize,
     names: Range<usize>,
     counter: Arc<Counter>,
 }
 
 impl Worker {
     fn new(names: Range<usize>) -> Self {
-        Self { names, counter: Arc::default() }
+        Self { client: 0, names, counter: Arc::default() }
     }
 }
 
@@ -164,7 +179,14 @@ async fn cycles<S: Subject>(
 ) -> Result<Vec<u64>> {
     let mut nanos = Vec::with_capacity(load.batches as usize);
     let mut names = worker.names.clone().cycle();
+    let pause = match load.workload {
+        Workload::Command { pause } => pause,
+        _ => Duration::ZERO,
+    };
     for batch in 1..=load.batches {
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
         let start = Instant::now();
         for name in names.by_ref().take(load.batch as usize) {
             let inside = || async {
@@ -173,7 +195,7 @@ async fn cycles<S: Subject>(
                     yield_now().await;
                 }
             };
-            subject.cycle(name, inside).await?;
+            subject.cycle(At { client: worker.client, name }, inside).await?;
         }
         nanos.push(elapsed(start));
         // Some subjects let other tasks run now and then, some never do while locks are free. With
@@ -216,11 +238,13 @@ async fn side<S: Subject>(
         let since_release = AtomicU64::new(NOT_GRANTED);
         let inside = || async {
             since_release.store(pair.since_release(), Relaxed);
-            if turn == 0 {
-                pair.has_begun.notify_one();
+            match turn {
+                0 => pair.has_begun.notify_one(),
+                _ => pair.is_granted[me].notify_one(),
             }
             if turn < turns {
                 pair.waits[1 - me].notified().await;
+                let settle = settle + subject.polls_every().mul_f64(fastrand::f64());
                 if !settle.is_zero() {
                     sleep(settle).await;
                 }
@@ -229,12 +253,14 @@ async fn side<S: Subject>(
         };
         let is_granted = || since_release.load(Relaxed) != NOT_GRANTED;
         let waits = (turn > 0).then_some(&pair.waits[me]);
-        announced(subject.cycle(0, inside), is_granted, waits).await?;
+        announced(subject.cycle(At { client: me, name: 0 }, inside), is_granted, waits).await?;
         if turn > 0 {
             nanos.push(since_release.load(Relaxed));
         }
-        // The waiter may have been woken on this worker: our next turn is not to delay it.
-        yield_now().await;
+        // Not before: one that polls may overtake the waiter, and our next turn is not to delay it.
+        if turn < turns {
+            pair.is_granted[1 - me].notified().await;
+        }
     }
     Ok(nanos)
 }
@@ -285,6 +311,8 @@ struct Pair {
     has_begun: Notify,
     /// Which side waits for the lock.
     waits: [Notify; 2],
+    /// Which side has got it.
+    is_granted: [Notify; 2],
 }
 
 impl Pair {
@@ -294,6 +322,7 @@ impl Pair {
             released: AtomicU64::new(0),
             has_begun: Notify::new(),
             waits: [Notify::new(), Notify::new()],
+            is_granted: [Notify::new(), Notify::new()],
         }
     }
 
@@ -309,9 +338,6 @@ impl Pair {
 fn elapsed(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
-
-/// How many names a subject prepares: the most that a question asks for.
-pub(crate) const NAMES: usize = 4_096;
 
 const BATCHES_PER_TURN: u32 = 16;
 const NOT_GRANTED: u64 = u64::MAX;
@@ -330,11 +356,11 @@ mod tests {
             "plain"
         }
 
-        async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+        async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>
         where
             F: Future<Output = ()> + Send,
         {
-            let _held = self.0[name].lock().await;
+            let _held = self.0[at.name].lock().await;
             inside().await;
             Ok(())
         }
@@ -348,7 +374,7 @@ mod tests {
             "broken"
         }
 
-        async fn cycle<F>(&self, _: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+        async fn cycle<F>(&self, _: At, inside: impl FnOnce() -> F + Send) -> Result<()>
         where
             F: Future<Output = ()> + Send,
         {
@@ -361,7 +387,8 @@ mod tests {
         Load { workload, batch: 4, batches: 50 }
     }
 
-    const WORKLOADS: [Workload; 5] = [
+    const WORKLOADS: [Workload; 6] = [
+        Workload::Command { pause: Duration::from_micros(1) },
         Workload::ManyNames { names: 3 },
         Workload::OwnNames { tasks: 1 },
         Workload::OwnNames { tasks: 5 },
@@ -372,7 +399,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn counts_every_cycle() {
         let plain = Arc::new(Plain((0..5).map(|_| Mutex::default()).collect()));
-        for (workload, tasks) in WORKLOADS.into_iter().zip([1, 1, 5, 3, 3]) {
+        for (workload, tasks) in WORKLOADS.into_iter().zip([1, 1, 1, 5, 3, 3]) {
             let round = Round::run(&plain, load(workload)).await.unwrap();
             assert_eq!(round.cycles, tasks * 200, "{workload:?}");
             assert_eq!(round.latencies.len(), tasks * 50, "{workload:?}");

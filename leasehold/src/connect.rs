@@ -12,6 +12,10 @@ use crate::options::{Options, invalid};
 /// | URL | backend | feature |
 /// |---|---|---|
 /// | `local:` | this process | `local` (default) |
+/// | `redis://HOST:6379/DATABASE` | a Redis or Valkey server | `redis` |
+/// | `redis+sentinel://HOST:26379,HOST:26379/MASTER/DATABASE` | the master that sentinels know by this name | `redis` |
+/// | `redis+cluster://HOST:6379,HOST:6379` | a cluster | `redis` |
+/// | `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…` | the same over TLS | `redis` |
 ///
 /// Every backend takes these parameters, as in `local:?ttl=30s&owner=worker-7`:
 ///
@@ -19,8 +23,18 @@ use crate::options::{Options, invalid};
 /// |---|---|---|
 /// | `ttl` | how long the store keeps a lock whose holder says nothing | `10s` |
 /// | `owner` | the label that `inspect` shows | none |
-/// | `prefix` | keeps the names apart from those under another prefix | none |
+/// | `prefix` | keeps the names apart from those under another prefix | none; `leasehold` in Redis |
 /// | `max_waiters` | how many may wait for one name | `100000` |
+///
+/// Those with servers also take these:
+///
+/// | parameter | meaning | default |
+/// |---|---|---|
+/// | `request_timeout` | how long one command may take before its outcome counts as unknown | `2s` |
+/// | `recheck` | how often a waiter looks though nothing woke it; never less often than `ttl` / 3 | `5s` |
+/// | `tls_ca` | a file in PEM: the authority to trust | those of the system |
+/// | `tls_cert`, `tls_key` | files in PEM: who we are | none |
+/// | `sentinel_username`, `sentinel_password` | who we are to the sentinels | none |
 ///
 /// A backend with servers has them before its path, as in
 /// `SCHEME://USER:PASSWORD@HOST:PORT,[::1]:PORT/PATH?ttl=30s`: commas between hosts, where it takes
@@ -72,14 +86,33 @@ struct Scheme {
 /// A backend on its way to its server.
 pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Locks>> + Send + 'a>>;
 
-const SCHEMES: &[Scheme] = &[Scheme {
-    name: "local",
-    feature: "local",
-    #[cfg(feature = "local")]
-    connect: Some(crate::local::connect),
-    #[cfg(not(feature = "local"))]
-    connect: None,
-}];
+const SCHEMES: &[Scheme] = &[
+    Scheme {
+        name: "local",
+        feature: "local",
+        #[cfg(feature = "local")]
+        connect: Some(crate::local::connect),
+        #[cfg(not(feature = "local"))]
+        connect: None,
+    },
+    redis("redis"),
+    redis("rediss"),
+    redis("redis+cluster"),
+    redis("rediss+cluster"),
+    redis("redis+sentinel"),
+    redis("rediss+sentinel"),
+];
+
+const fn redis(name: &'static str) -> Scheme {
+    Scheme {
+        name,
+        feature: "redis",
+        #[cfg(feature = "redis")]
+        connect: Some(crate::redis::connect),
+        #[cfg(not(feature = "redis"))]
+        connect: None,
+    }
+}
 
 fn unknown(scheme: &str) -> Error {
     let message = match SCHEMES.iter().find(|known| known.name == scheme) {

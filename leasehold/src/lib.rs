@@ -48,6 +48,7 @@
 //! | feature | URL | what it is |
 //! |---|---|---|
 //! | `local` (default) | `local:` | the tasks of this process; for one process, and for tests |
+//! | `redis` | `redis://HOST` | Redis or Valkey: a server, behind sentinels, or a cluster |
 //!
 //! See [`connect`] for URLs. [`Locks::guarantees`] tells what a backend excepts from the sixteen
 //! rules of [`Rule`].
@@ -70,6 +71,8 @@ mod connect;
 #[cfg(feature = "local")]
 mod local;
 mod options;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use connect::connect;
 pub use lockcore::{

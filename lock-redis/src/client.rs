@@ -118,7 +118,7 @@ impl Client {
     /// Tries on keys and a channel that nobody uses whether we may do what we will have to.
     pub(crate) async fn probe(self: &Arc<Self>, unused: &Keys, channel: &str) -> Result<()> {
         let args = [channel];
-        let trial = self.run(Script::Probe, unused, &args, BootInstant::now());
+        let trial = self.run(Script::Probe, unused, &args, 0);
         let answer = match timeout(self.timeout, trial).await {
             Ok(answer) => answer,
             Err(_) => Err(error::unreachable(&error::no_answer(), self.way)),
@@ -136,37 +136,33 @@ impl Client {
         }
     }
 
-    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone at
-    /// `until`.
+    /// Runs a script on the keys of one name. What it may leave when no answer comes is gone after
+    /// `ttl_ms`.
     pub(crate) async fn run(
         self: &Arc<Self>,
         script: Script,
         keys: &Keys,
         args: &[&str],
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Reply> {
         let command = |name: &str, script: &str| {
             let size = script.len() + 6 * keys.lock().len() + 16 * (args.len() + 5);
             let mut cmd = Cmd::with_capacity(8 + args.len(), size);
             cmd.arg(name).arg(script).arg(5).arg(keys.lock());
-            for key in keys.beside() {
-                cmd.arg(Displayed(key));
-            }
+            keys.each_beside(|key| {
+                cmd.arg(key);
+            });
             for arg in args {
                 cmd.arg(*arg);
             }
             cmd
         };
-        self.eval(script, command, until).await
+        self.eval(script, command, self.timeout, ttl_ms).await
     }
 
     /// Renews locks that are held alone: each with its key, the beginning of its value, and its
     /// TTL in milliseconds. One trip for all.
-    pub(crate) async fn renew(
-        self: &Arc<Self>,
-        locks: &[(&str, &str, u64)],
-        until: BootInstant,
-    ) -> Result<Reply> {
+    pub(crate) async fn renew(self: &Arc<Self>, locks: &[(&str, &str, u64)]) -> Result<Reply> {
         let command = |name: &str, script: &str| {
             let mut cmd = Cmd::with_capacity(3 + 3 * locks.len(), script.len() + 96 * locks.len());
             cmd.arg(name).arg(script).arg(locks.len());
@@ -178,7 +174,11 @@ impl Client {
             }
             cmd
         };
-        self.eval(Script::Renew, command, until).await
+        let shortest = locks.iter().map(|(_, _, ttl)| *ttl).min().unwrap_or(u64::MAX);
+        let longest = locks.iter().map(|(_, _, ttl)| *ttl).max().unwrap_or(0);
+        // The engine gives a renewal half a period. A dead connection must not cost the second one.
+        let patience = Duration::from_millis(shortest / 6).mul_f64(SHARE_OF_TIMEOUT);
+        self.eval(Script::Renew, command, patience.min(self.timeout), longest).await
     }
 
     /// Deletes the key if it has this value: true if it had, `None` if the server has no command
@@ -187,7 +187,7 @@ impl Client {
         self: &Arc<Self>,
         key: &str,
         value: &str,
-        until: BootInstant,
+        ttl_ms: u64,
     ) -> Result<Option<bool>> {
         let wire = self.wire().await?;
         let Some(native) = wire.delete else { return Ok(None) };
@@ -196,11 +196,11 @@ impl Client {
             NativeDelete::DelIfEq => cmd.arg("DELIFEQ").arg(key).arg(value),
             NativeDelete::DelEx => cmd.arg("DELEX").arg(key).arg("IFEQ").arg(value),
         };
-        match self.send(&wire, &cmd).await {
+        match self.send(&wire, &cmd, self.timeout).await {
             Ok(reply) => Ok(Some(reply == Reply::Number(1))),
             // The script does without, and knows what to make of a key that holds no string.
             Err(error) if error::is_forbidden(&error) || error::is_wrong_type(&error) => Ok(None),
-            Err(error) => Err(error::failed(&error, until)),
+            Err(error) => Err(error::failed(&error, gone_after(ttl_ms))),
         }
     }
 
@@ -240,21 +240,28 @@ impl Client {
         self: &Arc<Self>,
         script: Script,
         command: impl Fn(&str, &str) -> Cmd,
-        until: BootInstant,
+        patience: Duration,
+        ttl_ms: u64,
     ) -> Result<Reply> {
         let wire = self.wire().await?;
         let by_hash = command("EVALSHA", hash(script));
-        let answer = match self.send(&wire, &by_hash).await {
+        let answer = match self.send(&wire, &by_hash, patience).await {
             Err(error) if error::is_unknown_script(&error) => {
-                self.send(&wire, &command("EVAL", script.body())).await
+                self.send(&wire, &command("EVAL", script.body()), patience).await
             }
             answer => answer,
         };
-        answer.map_err(|error| error::failed(&error, until))
+        answer.map_err(|error| error::failed(&error, gone_after(ttl_ms)))
     }
 
-    async fn send(&self, wire: &Arc<Wire>, cmd: &Cmd) -> Result<Reply, RedisError> {
-        let patience = Patience { client: self, wire, since: Instant::now(), is_over: false };
+    async fn send(
+        &self,
+        wire: &Arc<Wire>,
+        cmd: &Cmd,
+        patience: Duration,
+    ) -> Result<Reply, RedisError> {
+        let patience =
+            Patience { client: self, wire, since: Instant::now(), limit: patience, is_over: false };
         let answer = match wire.connection.clone() {
             Connection::Single(mut connection) => connection.req_packed_command(cmd).await,
             Connection::Cluster(mut connection) => connection.req_packed_command(cmd).await,
@@ -342,6 +349,7 @@ struct Patience<'a> {
     client: &'a Client,
     wire: &'a Arc<Wire>,
     since: Instant,
+    limit: Duration,
     is_over: bool,
 }
 
@@ -354,7 +362,7 @@ impl Patience<'_> {
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
         let is_single = matches!(self.wire.connection, Connection::Single(_));
-        if !self.is_over && is_single && self.since.elapsed() >= self.client.timeout {
+        if !self.is_over && is_single && self.since.elapsed() >= self.limit {
             self.client.drop_wire(self.wire);
         }
     }
@@ -590,15 +598,9 @@ impl From<Value> for Reply {
     }
 }
 
-/// An argument that is written without a string of its own.
-struct Displayed<T>(T);
-
-impl<T: fmt::Display> redis::ToRedisArgs for Displayed<T> {
-    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
-        use std::io::Write;
-        // The writer is memory.
-        let _ = write!(out.writer_for_next_arg(), "{}", self.0);
-    }
+/// When the store will have forgotten what a command of now may leave.
+fn gone_after(ttl_ms: u64) -> BootInstant {
+    BootInstant::now().saturating_add(Duration::from_millis(ttl_ms))
 }
 
 fn hash(script: Script) -> &'static str {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use lockcore::{
-    BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
-    LockName, LossCause, Mode, Renewed, Result, Rule, Sessions, Standing, Wake, Withdrawn,
+    Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection, LockName,
+    LossCause, Mode, Renewed, Result, Rule, Sessions, Standing, Wake, Withdrawn,
 };
 
 use crate::client::{Client, Reply};
@@ -26,6 +26,8 @@ pub(crate) struct RedisDriver {
     inbox: Arc<Inbox>,
     prefix: String,
     cap: String,
+    /// The channel, and whether its listeners can be counted, as `acquire.lua` reads them.
+    channel: String,
     guarantees: Guarantees,
 }
 
@@ -37,12 +39,15 @@ impl RedisDriver {
         if !channel.is_empty() {
             channel.push(':');
         }
-        let id = EntryId::random()?.as_u128();
-        write!(channel, "wake:{id:032x}").expect("BUG: a string takes all");
-        let unused = Keys::new(&config.prefix, &LockName::new(format!("probe/{id:032x}"))?);
+        // Not secret, only its own.
+        let id = EntryId::random()?.as_u128() as u64;
+        write!(channel, "wake:{id:016x}").expect("BUG: a string takes all");
+        let unused = Keys::new(&config.prefix, &LockName::new(format!("probe/{id:016x}"))?);
         client.probe(&unused, &channel).await?;
-        let inbox = Inbox::open(&client, channel).await?;
+        let counted = u8::from(client.counts_listeners());
+        let inbox = Inbox::open(&client, channel.clone()).await?;
         Ok(Self {
+            channel: format!(" {channel} {counted}"),
             guarantees: guarantees(&client),
             client,
             inbox,
@@ -53,20 +58,20 @@ impl RedisDriver {
 
     /// Asks for the lock; `wait` is `try`, `check`, or how many may wait.
     async fn acquire(&self, seat: &Seat, wait: &str) -> Result<Standing> {
-        let mut ttl = String::new();
-        let mut mode = String::new();
-        write!(ttl, "{}", seat.ttl_ms).expect("BUG: a string takes all");
-        write!(mode, "{}", ModeWord(seat.mode)).expect("BUG: a string takes all");
-        let counted = if self.client.counts_listeners() { "1" } else { "0" };
-        let args = [seat.value(), &ttl, &mode, wait, self.inbox.channel(), counted];
-        let reply = self.client.run(Script::Acquire, &seat.keys, &args, until(seat)).await?;
-        match reply {
+        let ttl = seat.ttl_ms.to_string();
+        let is_plain = seat.mode == Mode::Exclusive && wait != CHECK;
+        let rest = [&ModeWord(seat.mode).to_string(), " ", wait, &self.channel].concat();
+        let args = [seat.value(), &ttl, if is_plain { "x" } else { "" }, &rest];
+        match self.client.run(Script::Acquire, &seat.keys, &args, seat.ttl_ms).await? {
             Reply::Number(0) => Ok(Standing::Busy),
             Reply::Number(number) if number < 0 => {
                 let recheck = (number < -1).then(|| Duration::from_millis(number.unsigned_abs()));
                 Ok(Standing::Queued { recheck })
             }
-            Reply::Number(number) => token(number).map(Standing::Granted),
+            Reply::Number(number) => {
+                let token = FencingToken::new(number.unsigned_abs()).ok_or_else(unexpected)?;
+                Ok(Standing::Granted(token))
+            }
             Reply::Text(word) => Err(refusal(&word, seat)),
             _ => Err(unexpected()),
         }
@@ -81,8 +86,8 @@ impl RedisDriver {
             && self.client.is_connected()
         {
             // It stops at the same place, after the entry is gone.
-            let _ =
-                self.client.run(Script::Release, &seat.keys, &[seat.value()], until(seat)).await;
+            let args = [seat.value()];
+            let _ = self.client.run(Script::Release, &seat.keys, &args, seat.ttl_ms).await;
         }
         answer
     }
@@ -90,8 +95,7 @@ impl RedisDriver {
     async fn renew_alone(&self, seats: &[&Seat]) -> Vec<Result<Renewed>> {
         let locks: Vec<_> =
             seats.iter().map(|seat| (seat.keys.lock(), seat.owner(), seat.ttl_ms)).collect();
-        let until = seats.iter().map(|seat| until(seat)).max().unwrap_or(BootInstant::FAR);
-        let renewed = match self.client.renew(&locks, until).await {
+        let renewed = match self.client.renew(&locks).await {
             Ok(Reply::List(renewed)) if renewed.len() == seats.len() => renewed,
             Ok(_) => return seats.iter().map(|_| Err(unexpected())).collect(),
             Err(error) => return seats.iter().map(|_| Err(again(&error))).collect(),
@@ -101,7 +105,7 @@ impl RedisDriver {
 
     async fn renew_shared(&self, seat: &Seat) -> Result<Renewed> {
         let args = [seat.id(), &seat.ttl_ms.to_string()];
-        let reply = self.client.run(Script::RenewShared, &seat.keys, &args, until(seat)).await?;
+        let reply = self.client.run(Script::RenewShared, &seat.keys, &args, seat.ttl_ms).await?;
         Ok(outcome(&reply))
     }
 }
@@ -124,7 +128,7 @@ impl Driver for RedisDriver {
 
     async fn enqueue(&self, seat: &Seat, entry: &Entry) -> Result<Standing> {
         if !entry.waits() {
-            let standing = self.ask(seat, "try").await?;
+            let standing = self.ask(seat, TRY).await?;
             seat.was_free.store(true, SeqCst);
             return Ok(standing);
         }
@@ -140,18 +144,19 @@ impl Driver for RedisDriver {
     }
 
     async fn check(&self, seat: &Seat, _entry: &Entry) -> Result<Standing> {
-        self.acquire(seat, "check").await
+        self.acquire(seat, CHECK).await
     }
 
     async fn withdraw(&self, seat: &Seat, _entry: &Entry) -> Result<Withdrawn> {
-        let until = until(seat);
         if seat.mode == Mode::Exclusive && seat.was_free.load(SeqCst) {
-            let deleted = self.client.delete_if(seat.keys.lock(), seat.value(), until).await?;
+            let deleted =
+                self.client.delete_if(seat.keys.lock(), seat.value(), seat.ttl_ms).await?;
             if deleted == Some(true) {
                 return Ok(Withdrawn::Removed);
             }
         }
-        match self.client.run(Script::Release, &seat.keys, &[seat.value()], until).await? {
+        let args = [seat.value()];
+        match self.client.run(Script::Release, &seat.keys, &args, seat.ttl_ms).await? {
             Reply::Number(1) => Ok(Withdrawn::Removed),
             Reply::Number(0) => Ok(Withdrawn::Absent),
             _ => Err(unexpected()),
@@ -182,7 +187,7 @@ impl Driver for RedisDriver {
 
     async fn inspect(&self, name: &LockName) -> Result<Inspection> {
         let keys = Keys::new(&self.prefix, name);
-        let reply = self.client.run(Script::Inspect, &keys, &[], BootInstant::now()).await?;
+        let reply = self.client.run(Script::Inspect, &keys, &[], 0).await?;
         picture(&reply).ok_or_else(unexpected)
     }
 
@@ -244,10 +249,6 @@ fn outcome(reply: &Reply) -> Renewed {
     }
 }
 
-fn token(number: i64) -> Result<FencingToken> {
-    u64::try_from(number).ok().and_then(FencingToken::new).ok_or_else(unexpected)
-}
-
 /// The same failure, for another one of its batch.
 fn again(error: &Error) -> Error {
     let message = error.message().to_owned();
@@ -263,11 +264,6 @@ fn unexpected() -> Error {
         "the server answered something that it should not have: does another program write to the \
          keys of this prefix?",
     )
-}
-
-/// When the store will have forgotten what a command may leave.
-fn until(seat: &Seat) -> BootInstant {
-    BootInstant::now().saturating_add(Duration::from_millis(seat.ttl_ms))
 }
 
 fn guarantees(client: &Client) -> Guarantees {
@@ -299,6 +295,9 @@ fn guarantees(client: &Client) -> Guarantees {
     )
 }
 
+/// How to wait, in the words of `acquire.lua`.
+const TRY: &str = "try";
+const CHECK: &str = "check";
 /// So many renewals go in one command: the server serves nobody else meanwhile, for less than a
 /// millisecond.
 const BATCH: usize = 200;

@@ -187,7 +187,8 @@ pub(crate) fn is_forbidden(error: &RedisError) -> bool {
 
 /// A key does not hold what we write there.
 pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
-    says(error, "WRONGTYPE")
+    // The latter is said of a fence.
+    says(error, "WRONGTYPE") || error.to_string().contains("value is not an integer")
 }
 
 /// The sentinels name no master: there is none of this name, or it is down.

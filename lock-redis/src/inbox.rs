@@ -97,11 +97,6 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// The channel's name.
-    pub(crate) fn channel(&self) -> &str {
-        &self.channel
-    }
-
     /// Waits until the store can reach us, though not for long: a waiter that it cannot reach looks
     /// from time to time.
     ///

@@ -32,22 +32,18 @@ impl Keys {
         &self.lock
     }
 
-    /// The keys beside it: the queue, the fence, those who share, the records.
-    pub(crate) fn beside(&self) -> [Beside<'_>; 4] {
-        ['q', 'f', 's', 'r'].map(|what| Beside { lock: &self.lock, what })
-    }
-}
-
-/// A key beside a lock. What stands in braces decides the slot.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Beside<'a> {
-    lock: &'a str,
-    what: char,
-}
-
-impl fmt::Display for Beside<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{{}}}:{}", self.lock, self.what)
+    /// The keys beside it, to be read one after the other: the queue, the fence, those who share, the
+    /// records. What stands in braces decides the slot of a cluster.
+    pub(crate) fn each_beside(&self, mut read: impl FnMut(&str)) {
+        let mut key = String::with_capacity(self.lock.len() + 4);
+        key.push('{');
+        key.push_str(&self.lock);
+        key.push_str("}:");
+        for what in ['q', 'f', 's', 'r'] {
+            key.push(what);
+            read(&key);
+            key.pop();
+        }
     }
 }
 
@@ -119,6 +115,7 @@ pub(crate) fn claim(record: &str) -> Option<Claim> {
     })
 }
 
+/// A token, as the fence has it or a script returns it.
 pub(crate) fn read_token(text: &str) -> Option<FencingToken> {
     FencingToken::new(text.parse().ok()?)
 }
@@ -171,11 +168,9 @@ mod tests {
     fn plain_names_stay_plain() {
         let keys = keys("shop", "orders/123");
         assert_eq!(keys.lock(), "shop:orders/123");
-        let beside = keys.beside().map(|key| key.to_string()).join(" ");
-        assert_eq!(
-            beside,
-            "{shop:orders/123}:q {shop:orders/123}:f {shop:orders/123}:s {shop:orders/123}:r"
-        );
+        let mut beside = Vec::new();
+        keys.each_beside(|key| beside.push(key.to_owned()));
+        assert_eq!(beside, ["q", "f", "s", "r"].map(|what| format!("{{shop:orders/123}}:{what}")));
     }
 
     #[test]

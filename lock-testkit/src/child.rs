@@ -137,8 +137,10 @@ impl Child {
     ///
     /// When it does not within `deadline`.
     pub async fn ended(&self, deadline: Duration) {
-        eventually("the end of the child", deadline, async || (!self.is_running()).then_some(()))
-            .await;
+        eventually("the end of the child", deadline, || async {
+            (!self.is_running()).then_some(())
+        })
+        .await;
     }
 }
 

@@ -98,7 +98,7 @@ impl Cluster {
     /// When it is not within 30 s.
     pub async fn whole(&self) {
         for node in &self.nodes {
-            eventually("the cluster is whole", WHOLE, async || {
+            eventually("the cluster is whole", WHOLE, || async {
                 let mut resp = node.resp().await;
                 let info = resp.command(&["CLUSTER", "INFO"]).await;
                 let slots = resp.command(&["CLUSTER", "SLOTS"]).await;

@@ -127,7 +127,7 @@ impl Sentinels {
     ///
     /// When they do not agree within 30 s.
     pub async fn master(&self) -> SocketAddr {
-        eventually("the sentinels agree on the master", PATIENCE, async || {
+        eventually("the sentinels agree on the master", PATIENCE, || async {
             let mut masters = Vec::new();
             for sentinel in self.living() {
                 masters.push(sentinel.master().await?);
@@ -155,7 +155,7 @@ impl Sentinels {
     ///
     /// When that is not within 60 s.
     pub async fn master_after(&self, old: SocketAddr) -> SocketAddr {
-        eventually("another master", FAILOVER, async || {
+        eventually("another master", FAILOVER, || async {
             let master = self.master().await;
             (master != old && self.role(master).await? == "master").then_some(master)
         })
@@ -170,7 +170,7 @@ impl Sentinels {
     /// When that is not done within 60 s.
     pub async fn failover(&self) -> SocketAddr {
         let old = self.master().await;
-        eventually("a failover begins", FAILOVER, async || {
+        eventually("a failover begins", FAILOVER, || async {
             // Refused while the last one is not over, or while a sentinel has not heard of the
             // replica for a while.
             let mut resp = self.living().next()?.resp().await?;
@@ -179,7 +179,7 @@ impl Sentinels {
         })
         .await;
         let new = self.master_after(old).await;
-        eventually("the old master copies the new one", FAILOVER, async || {
+        eventually("the old master copies the new one", FAILOVER, || async {
             (self.role(old).await? == "slave").then_some(())
         })
         .await;
@@ -203,7 +203,7 @@ impl Sentinels {
     async fn acquainted(&self) {
         let others = (self.sentinels.len() - 1).to_string();
         for sentinel in &self.sentinels {
-            eventually("the sentinels know everyone", PATIENCE, async || {
+            eventually("the sentinels know everyone", PATIENCE, || async {
                 let mut resp = sentinel.resp().await?;
                 let master = resp.try_command(&["SENTINEL", "MASTER", NAME]).await.ok()?;
                 let replicas = resp.try_command(&["SENTINEL", "REPLICAS", NAME]).await.ok()?;
@@ -243,7 +243,7 @@ impl Sentinel {
     async fn start(options: &SentinelOptions, master: SocketAddr) -> Self {
         for _ in 0..PORT_ATTEMPTS {
             let sentinel = Self::launch(options, master);
-            let ready = eventually("a sentinel answers", PATIENCE, async || {
+            let ready = eventually("a sentinel answers", PATIENCE, || async {
                 if !sentinel.process.is_running() {
                     return Some(false);
                 }
@@ -309,7 +309,7 @@ impl Sentinel {
 }
 
 async fn in_step(master: &Redis, replica: &Redis) {
-    eventually("the replica is in step", PATIENCE, async || {
+    eventually("the replica is in step", PATIENCE, || async {
         let mut resp = replica.resp().await;
         let role = resp.try_command(&["ROLE"]).await.ok()?;
         let state = role.as_slice()?.get(3)?.as_str()?.to_owned();

@@ -15,10 +15,10 @@ use tokio::time::sleep;
 /// # Cancel safety
 ///
 /// Nothing stays behind but what `ask` leaves.
-pub async fn eventually<T>(
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     deadline: Duration,
-    mut ask: impl AsyncFnMut() -> Option<T>,
+    mut ask: impl FnMut() -> F,
 ) -> T {
     let start = Instant::now();
     loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::detached::Departure;
 use crate::driver::{Driver, Entry, Standing, Wake};
-use crate::engine::{Active, Shared};
+use crate::engine::Shared;
 use crate::engine_lease::{EngineLease, Grant};
 use crate::keeper::Tenure;
 use crate::pace::Pace;
@@ -59,7 +59,7 @@ impl<D: Driver> Acquisition<D> {
     pub(crate) async fn run(self) -> Result<Option<EngineLease<D>>> {
         let outcome = self.acquire().await;
         if !matches!(outcome, Ok(Some(_))) {
-            self.shared.forget(self.entry.id());
+            self.shared.asked(self.entry.id());
         }
         outcome
     }
@@ -117,7 +117,7 @@ impl<D: Driver> Acquisition<D> {
                 return Ok(None);
             }
             // Known from before the store hears of it, so that a shutdown finds it.
-            if !self.shared.register(self.entry.id(), Active::Asks(self.withdrawal(&seat))) {
+            if !self.shared.asks(self.entry.id(), self.withdrawal(&seat)) {
                 self.leave(&seat);
                 return Err(Error::closed());
             }

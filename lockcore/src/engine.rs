@@ -72,11 +72,11 @@ impl Default for EngineConfig {
     }
 }
 
-/// What stands in the store for one acquisition, or may.
-pub(crate) enum Active<D: Driver> {
-    /// It asks or waits; this takes it out.
-    Asks(Withdrawal<D>),
-    Holds(Weak<Grant<D>>),
+/// What stands in the store, or may.
+struct Active<D: Driver> {
+    /// Who asks or waits, and what takes it out.
+    asks: HashMap<EntryId, Withdrawal<D>>,
+    holds: HashMap<EntryId, Weak<Grant<D>>>,
 }
 
 /// What the clones of an engine, its tasks and its leases share.
@@ -92,7 +92,7 @@ pub(crate) struct Shared<D: Driver> {
     closing: watch::Sender<bool>,
     /// Until when something may stand in the store whose withdrawal was given up; 0 if nothing.
     left_until: AtomicU64,
-    active: Mutex<HashMap<EntryId, Active<D>>>,
+    active: Mutex<Active<D>>,
     sessions: Mutex<HashMap<Ttl, Arc<Tenure<D::Session>>>>,
     /// Held by the task that opens a session.
     opening: tokio::sync::Mutex<()>,
@@ -117,7 +117,7 @@ impl<D: Driver> Engine<D> {
             jobs: Tally::default(),
             closing: watch::Sender::new(false),
             left_until: AtomicU64::new(0),
-            active: Mutex::default(),
+            active: Mutex::new(Active { asks: HashMap::new(), holds: HashMap::new() }),
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         };
@@ -231,21 +231,30 @@ impl<D: Driver> Shared<D> {
         Ok(tenure)
     }
 
-    /// Remembers an acquisition or a grant for the shutdown; false when that is under way.
-    pub(crate) fn register(&self, id: EntryId, active: Active<D>) -> bool {
-        let mut all = self.active();
-        all.insert(id, active);
+    /// Remembers how to take an acquisition out; false when the client is shut down.
+    pub(crate) fn asks(&self, id: EntryId, withdrawal: Withdrawal<D>) -> bool {
+        let mut active = self.active();
+        active.asks.insert(id, withdrawal);
         // Under the mutex: the shutdown takes it after it has said so.
         !self.is_closing()
     }
 
-    pub(crate) fn forget(&self, id: EntryId) {
-        let mut all = self.active();
-        all.remove(&id);
-        if all.capacity() > SHRINK_FROM && all.len() < all.capacity() / 8 {
-            let len = all.len();
-            all.shrink_to(len * 2);
-        }
+    /// Remembers what came of the acquisition; false when the client is shut down.
+    pub(crate) fn holds(&self, id: EntryId, grant: &Arc<Grant<D>>) -> bool {
+        let mut active = self.active();
+        active.asks.remove(&id);
+        active.holds.insert(id, Arc::downgrade(grant));
+        !self.is_closing()
+    }
+
+    /// It asks no more.
+    pub(crate) fn asked(&self, id: EntryId) {
+        remove(&mut self.active().asks, id);
+    }
+
+    /// It holds no more.
+    pub(crate) fn held(&self, id: EntryId) {
+        remove(&mut self.active().holds, id);
     }
 
     /// Something was left to its TTL in the store; the shutdown will say so.
@@ -259,27 +268,21 @@ impl<D: Driver> Shared<D> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn active(&self) -> MutexGuard<'_, HashMap<EntryId, Active<D>>> {
+    fn active(&self) -> MutexGuard<'_, Active<D>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn shut_down(self: Arc<Self>) -> Result<()> {
         self.closing.send_replace(true);
-        let holds = |active: &Active<D>| match active {
-            Active::Holds(grant) => grant.upgrade(),
-            Active::Asks(_) => None,
-        };
-        let held: Vec<_> = self.active().values().filter_map(holds).collect();
+        let held: Vec<_> = self.active().holds.values().filter_map(Weak::upgrade).collect();
         for grant in held {
             grant.lose(LossCause::Shutdown);
         }
         // Those who wait see it and go. Whom nobody polls does not: it is taken out here.
         if timeout(self.config.request_timeout, self.asking.idle()).await.is_err() {
-            let left: Vec<_> = self.active().drain().map(|(_, active)| active).collect();
-            for active in left {
-                if let Active::Asks(withdrawal) = active {
-                    self.withdraw(withdrawal);
-                }
+            let left: Vec<_> = self.active().asks.drain().collect();
+            for (_, withdrawal) in left {
+                self.withdraw(withdrawal);
             }
         }
         self.jobs.idle().await;
@@ -389,6 +392,13 @@ impl<D: Driver> Shared<D> {
 
     pub(crate) fn recheck(&self) -> Duration {
         self.config.recheck
+    }
+}
+
+fn remove<T>(map: &mut HashMap<EntryId, T>, id: EntryId) {
+    map.remove(&id);
+    if map.capacity() > SHRINK_FROM && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
     }
 }
 

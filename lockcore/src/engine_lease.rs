@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Withdrawn};
-use crate::engine::{Active, Shared};
+use crate::engine::Shared;
 use crate::keeper::Tenure;
 use crate::withdrawal::Withdrawal;
 use crate::{
@@ -55,7 +55,7 @@ impl<D: Driver> Grant<D> {
             ends_session,
             withdrawn: AtomicBool::new(false),
         });
-        if !shared.register(entry.id(), Active::Holds(Arc::downgrade(&grant))) {
+        if !shared.holds(entry.id(), &grant) {
             grant.lose(LossCause::Shutdown);
         }
         if let Renewal::AutoUntil(_) = request.renewal() {
@@ -100,7 +100,7 @@ impl<D: Driver> Grant<D> {
         if is_alone {
             self.shared.keeper.stop(&self.tenure);
         }
-        self.shared.forget(self.entry.id());
+        self.shared.held(self.entry.id());
         Some(Withdrawal::new(
             self.entry.clone(),
             self.tenure.session.clone(),

@@ -12,8 +12,8 @@ use tokio::sync::Mutex;
 
 use crate::bars::{Bar, Bound, Cell, Metric};
 use crate::harness::{Backend, Question};
-use crate::subjects::Subject;
-use crate::workload::{Inside, NAMES, Workload};
+use crate::subjects::{At, Subject};
+use crate::workload::{Inside, Workload};
 
 pub(super) fn backend(_: &Runtime) -> Result<Backend> {
     let names: Vec<String> = (0..NAMES).map(|name| format!("orders/{name:06}")).collect();
@@ -52,6 +52,7 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
             bar("8 contenders: inherent / lockable", ONE_NAME, INHERENT, 1.5),
             bar("8 contenders: dyn / lockable", ONE_NAME, DYN, 1.0),
         ],
+        counts: Vec::new(),
         only: String::new(),
     })
 }
@@ -94,11 +95,11 @@ impl Subject for Inherent {
         INHERENT
     }
 
-    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>
     where
         F: Future<Output = ()> + Send,
     {
-        let _held = self.locks.acquire(&self.requests[name]).await?;
+        let _held = self.locks.acquire(&self.requests[at.name]).await?;
         inside().await;
         Ok(())
     }
@@ -115,11 +116,11 @@ impl Subject for Dyn {
         DYN
     }
 
-    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>
     where
         F: Future<Output = ()> + Send,
     {
-        let _held = self.locks.lock(&self.requests[name]).await?;
+        let _held = self.locks.lock(&self.requests[at.name]).await?;
         inside().await;
         Ok(())
     }
@@ -137,11 +138,11 @@ impl Subject for Peer {
         PEER
     }
 
-    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>
     where
         F: Future<Output = ()> + Send,
     {
-        let _held = self.pool.async_lock(self.names[name].clone()).await;
+        let _held = self.pool.async_lock(self.names[at.name].clone()).await;
         inside().await;
         Ok(())
     }
@@ -158,11 +159,11 @@ impl Subject for Floor {
         FLOOR
     }
 
-    async fn cycle<F>(&self, name: usize, inside: impl FnOnce() -> F + Send) -> Result<()>
+    async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>
     where
         F: Future<Output = ()> + Send,
     {
-        let _held = self.0[name].0.lock().await;
+        let _held = self.0[at.name].0.lock().await;
         inside().await;
         Ok(())
     }
@@ -195,6 +196,9 @@ const INHERENT: &str = "lock-local inherent";
 const DYN: &str = "lock-local dyn";
 const PEER: &str = "lockable";
 const FLOOR: &str = "tokio mutex";
+
+/// The most that a question asks for.
+const NAMES: usize = 4_096;
 
 /// See [`Load::batch`](crate::workload::Load::batch).
 const BATCH: u32 = 64;

@@ -1,5 +1,6 @@
 local me, id, rest = string.sub(ARGV[1], 1, 37), string.sub(ARGV[1], 6, 37), string.sub(ARGV[1], 39)
-local ttl, mode, wait = tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local ttl = tonumber(ARGV[2])
+local mode, wait, channel, counted = string.match(ARGV[4], '^(%w+) (%w+) (%S+) (%d)$')
 
 local value = prune()
 
@@ -30,7 +31,7 @@ if is_new then
   if wait == 'try' and not admits(mode, value) then return 0 end
   local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
   redis.call('ZADD', queue, (last or 0) + 1, id)
-  mine = { mode = mode, ttl = ttl, channel = ARGV[5], counted = ARGV[6], token = '0', rest = rest }
+  mine = { mode = mode, ttl = ttl, channel = channel, counted = counted, token = '0', rest = rest }
 end
 mine.ends = now + ttl
 write(id, mine)

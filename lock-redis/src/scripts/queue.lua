@@ -112,7 +112,7 @@ local function advance(me)
     elseif not admits(r.mode, value) then
       return mine
     else
-      local token = next_token()
+      local token = string.format('%.0f', next_token())
       if id == me then
         mine = token
         value = grant(id, r, token)

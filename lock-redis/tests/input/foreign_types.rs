@@ -56,6 +56,18 @@ async fn a_mutex_that_meets_a_foreign_key_fails_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_fence_that_is_no_number_fails_acquisitions_of_all_modes() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    run(&server, &["SET", "{leasehold:planted}:f", CANARY]).await;
+    let error = fails("a mutex", locks.mutex("planted").unwrap().lock()).await;
+    says(&error, Backend, &["something else", "remove the key"]);
+    let error = fails("a permit", locks.semaphore("planted", 2).unwrap().acquire()).await;
+    says(&error, Backend, &["something else", "remove the key"]);
+    assert_eq!(keys(&server).await, ["{leasehold:planted}:f"]);
+}
+
+#[tokio::test]
 async fn records_of_another_type_fail_those_who_wait() {
     let server = server().await;
     let locks = connect(at(&server)).await;

@@ -38,10 +38,21 @@ async fn a_silent_server_is_told_in_time() {
 async fn a_server_that_falls_silent_is_told_in_time() {
     let server = server().await;
     let proxy = Proxy::start(server.addr()).await;
-    let locks = connect(RedisConfig::single("127.0.0.1", proxy.addr().port())).await;
+    let config = RedisConfig::single("127.0.0.1", proxy.addr().port());
+    let short = config.clone().request_timeout(Duration::from_millis(300)).unwrap();
+    let (locks, hasty) = (connect(config).await, connect(short).await);
+    let held = hasty.mutex("held").unwrap().lock().await.unwrap();
     proxy.black_hole(true, true);
     let error = fails("a look", locks.inspect("silent")).await;
     says(&error, Unavailable, &["inspect"]);
+    // It may have been applied: three requests are made before that is said.
+    let limit = Duration::from_millis(1_500);
+    let mutex = hasty.mutex("silent").unwrap();
+    let error = fails_within(limit, "a lock", mutex.try_lock()).await;
+    assert!([Indeterminate, Unavailable].contains(&error.kind()), "{error:?}");
+    assert_eq!(error.may_hold_until().is_some(), error.kind() == Indeterminate, "{error:?}");
+    let error = fails_within(limit, "a renewal", held.renew()).await;
+    assert!(error.is_transient() && held.is_held(), "{error:?}");
 }
 
 #[tokio::test]

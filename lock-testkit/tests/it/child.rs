@@ -82,7 +82,8 @@ async fn a_server_does_not_outlive_its_killed_owner() {
     let server = child.next_report(PATIENCE).await.parse().unwrap();
     assert!(exists(server));
     child.kill();
-    eventually("the end of the server", PATIENCE, async || (!exists(server)).then_some(())).await;
+    eventually("the end of the server", PATIENCE, || async { (!exists(server)).then_some(()) })
+        .await;
 }
 
 /// Whether the process lives; one that nobody has reaped does not.

@@ -42,7 +42,7 @@ async fn a_node_that_dies_and_returns_is_noticed() {
     let cluster = Cluster::start(Flavour::Redis).await;
     let [first, second, _] = cluster.nodes() else { panic!("there are three") };
     first.kill();
-    eventually("the cluster is down", Duration::from_secs(20), async || {
+    eventually("the cluster is down", Duration::from_secs(20), || async {
         let info = second.resp().await.command(&["CLUSTER", "INFO"]).await;
         info.as_str().unwrap().contains("cluster_state:fail").then_some(())
     })

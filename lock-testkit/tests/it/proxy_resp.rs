@@ -66,8 +66,10 @@ async fn a_swallowed_reply_can_leave_silence() {
     assert_eq!(get(&server, "key").await.as_str(), Some("applied"));
     assert_eq!(proxy.connections(), 1);
     drop(client);
-    eventually("the end of the link", PATIENCE, async || (proxy.connections() == 0).then_some(()))
-        .await;
+    eventually("the end of the link", PATIENCE, || async {
+        (proxy.connections() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn a_held_request_is_applied_when_released() {
     // Its client gives up, and still it is applied.
     drop(client);
     hold.release();
-    eventually("the ghost", PATIENCE, async || {
+    eventually("the ghost", PATIENCE, || async {
         (get(&server, "key").await.as_str() == Some("held")).then_some(())
     })
     .await;
@@ -129,7 +131,7 @@ async fn notifications_are_lost_and_confirmations_are_not() {
             assert_eq!(words(&confirmation), ["subscribe", channel]);
         }
         publish(&server, "a", "lost").await;
-        eventually("the loss", PATIENCE, async || {
+        eventually("the loss", PATIENCE, || async {
             (proxy.notifications_lost() == lost + 1).then_some(())
         })
         .await;

@@ -104,7 +104,7 @@ async fn a_replica_copies() {
     let replica =
         RedisOptions::new(Flavour::Redis).password("pw").replica_of(primary.addr()).start().await;
     set(&primary, "key", "copied").await;
-    lock_testkit::eventually("the copy", Duration::from_secs(10), async || {
+    lock_testkit::eventually("the copy", Duration::from_secs(10), || async {
         (get(&replica, "key").await.as_str() == Some("copied")).then_some(())
     })
     .await;

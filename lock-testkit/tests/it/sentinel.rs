@@ -30,7 +30,7 @@ async fn the_replica_follows_a_dead_master() {
 
     // The old one comes back as a replica.
     master.restart().await;
-    eventually("the copy", Duration::from_secs(30), async || {
+    eventually("the copy", Duration::from_secs(30), || async {
         let read = master.resp().await.command(&["GET", "key"]).await;
         (read.as_str() == Some("w")).then_some(())
     })

@@ -1,0 +1,88 @@
+//! The server, and how its commands are counted.
+
+use std::env;
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lock_testkit::{Flavour, Redis};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+
+/// A server of our own that keeps nothing on the disk. It ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Server(Redis);
+
+/// Every command that clients send from here on; not those that scripts run.
+pub(super) struct Monitor {
+    address: SocketAddr,
+    lines: Lines<BufReader<TcpStream>>,
+}
+
+impl Server {
+    /// Redis, unless the environment wants Valkey.
+    pub(super) async fn start() -> Result<Self> {
+        let flavour = match env::var(FLAVOUR).as_deref() {
+            Err(_) | Ok("" | "redis") => Flavour::Redis,
+            Ok("valkey") => Flavour::Valkey,
+            Ok(other) => bail!("{FLAVOUR} is `redis` or `valkey`, not `{other}`"),
+        };
+        Ok(Self(Redis::options(flavour).start().await))
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.0.url()
+    }
+}
+
+impl Monitor {
+    pub(super) async fn start(url: &str) -> Result<Self> {
+        let address = address(url)?;
+        let mut stream = TcpStream::connect(address).await.context("no connection")?;
+        stream.write_all(b"MONITOR\r\n").await?;
+        let mut lines = BufReader::new(stream).lines();
+        let answer = lines.next_line().await?;
+        ensure!(answer.as_deref() == Some("+OK"), "the server answers {answer:?} to MONITOR");
+        Ok(Self { address, lines })
+    }
+
+    /// How many commands came until now.
+    pub(super) async fn count(mut self) -> Result<u64> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.write_all(format!("ECHO {MARK}\r\n").as_bytes()).await?;
+        let mut commands = 0;
+        while let Some(line) = self.lines.next_line().await? {
+            if line.contains(MARK) {
+                return Ok(commands);
+            }
+            commands += u64::from(is_from_client(&line));
+        }
+        bail!("the server has ended")
+    }
+}
+
+/// Where the server of a [`Server::url`] is.
+pub(super) fn address(url: &str) -> Result<SocketAddr> {
+    let address = url.trim_start_matches("redis://").trim_end_matches('/');
+    address.parse().with_context(|| format!("{url} has no address"))
+}
+
+/// Lines are such as `+1700000000.123456 [0 127.0.0.1:50000] "GET" "key"`; of a script, `[0 lua]`.
+fn is_from_client(line: &str) -> bool {
+    let source = line.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    source.is_some_and(|(source, _)| !source.ends_with(" lua"))
+}
+
+const FLAVOUR: &str = "LEASEHOLD_BENCH_REDIS_FLAVOUR";
+const MARK: &str = "leasehold-bench-counts-until-here";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_scripts_are_not_counted() {
+        assert!(is_from_client("+1700000000.123456 [0 127.0.0.1:50000] \"GET\" \"a [0 lua]\""));
+        assert!(!is_from_client("+1700000000.123456 [0 lua] \"GET\" \"a\""));
+        assert!(!is_from_client("+OK"));
+    }
+}
