@@ -19,8 +19,11 @@ async fn a_lock_that_got_over_is_kept_and_handed_over() {
     let mutex = waiter.mutex("kept").unwrap().ttl(ttl);
     let queued = tokio::spawn(async move { mutex.lock().await });
     waiting(&holder, "kept", 1).await;
-    // The replica has what the master acknowledged.
-    assert_eq!(run(&group.servers()[0], &["WAIT", "1", "10000"]).await.as_int(), Some(1));
+    eventually("the replica knows of the waiter, which was written last", async || {
+        let value = run(&group.servers()[1], &["GET", "leasehold:kept"]).await;
+        value.as_str().is_some_and(|value| value.ends_with(" +"))
+    })
+    .await;
     let old = group.kill_master().await;
     let failing = errors_until_served(&holder);
     let (new, ()) = tokio::join!(group.master_after(old), failing);

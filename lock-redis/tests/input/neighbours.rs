@@ -172,7 +172,8 @@ async fn is_shut_out(python: &mut Python, held: &Guard) {
 }
 
 async fn queue(locks: &Locks) -> JoinHandle<Result<Guard>> {
-    let mutex = locks.mutex(NAME).unwrap();
+    // Of itself, who has such a TTL looks every five seconds.
+    let mutex = locks.mutex(NAME).unwrap().ttl(Duration::from_secs(30));
     let waiter = tokio::spawn(async move { mutex.lock().await });
     waiting(locks, NAME, 1).await;
     waiter
