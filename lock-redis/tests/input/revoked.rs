@@ -65,6 +65,12 @@ async fn a_user_who_may_not_listen_any_more_does_not_wait_unheard() {
         true
     })
     .await;
+    // Every one of them is, and none is queued where no word reaches it.
+    for _ in 0..8 {
+        let mutex = locks.mutex("revoked").unwrap();
+        let error = fails("a waiter", mutex.try_lock_for(Duration::from_secs(1))).await;
+        says(&error, Unauthorized, &["&PREFIX:wake:*"]);
+    }
     recover(&server).await;
     let mutex = locks.mutex("revoked").unwrap();
     eventually("the client listens again", async || {
