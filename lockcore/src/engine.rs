@@ -85,9 +85,9 @@ pub(crate) struct Shared<D: Driver> {
     pub(crate) config: EngineConfig,
     pub(crate) runtime: Handle,
     pub(crate) keeper: Keeper<D::Session>,
-    /// Acquisitions under way, which their callers poll.
+    /// Acquisitions and releases under way, which their callers poll.
     pub(crate) asking: Tally,
-    /// Releases and withdrawals under way.
+    /// Withdrawals under way, which are tasks.
     pub(crate) jobs: Tally,
     closing: watch::Sender<bool>,
     /// Until when something may stand in the store whose withdrawal was given up; 0 if nothing.

@@ -200,7 +200,7 @@ impl<D: Driver> Lease for EngineLease<D> {
             Err(self.at(error.with_loss(self.loss().unwrap_or(LossCause::Released)), "release"))
         };
         // A shutdown waits for it from before the belief ends.
-        let job = grant.shared.jobs.start();
+        let job = grant.shared.asking.start();
         let until = self.deadline();
         let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
         let Some(withdrawal) = grant.withdrawal() else {

@@ -50,13 +50,19 @@ struct Lab {
     tree: PathBuf,
     target: PathBuf,
     logs: PathBuf,
+    /// The servers that set-up has fetched.
+    tools: PathBuf,
 }
 
 impl Lab {
     fn prepare() -> Result<Self> {
         let home = workspace::target_dir()?.join("mutants");
-        let lab =
-            Self { tree: home.join("tree"), target: home.join("target"), logs: home.join("logs") };
+        let lab = Self {
+            tree: home.join("tree"),
+            target: home.join("target"),
+            logs: home.join("logs"),
+            tools: workspace::tools_dir()?,
+        };
         for dir in [&lab.tree, &lab.target, &lab.logs] {
             fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
@@ -138,6 +144,7 @@ impl Lab {
         Sh::cargo(["test", "-q", "-p", mutant.package, "--test", mutant.test_target])
             .dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("LEASEHOLD_TOOLS", &self.tools)
     }
 
     fn log(&self, name: &str, what: &str) -> PathBuf {

@@ -9,8 +9,12 @@ use crate::table;
 
 /// The harness's `BACKEND`, its package, the test target that runs the suite, and the test there
 /// that prints the rules. A store that comes in several kinds has a line, and a column, for each.
-const BACKENDS: &[(&str, &str, &str, &str)] =
-    &[("local", "lock-local", "it", "conformance::rules")];
+const BACKENDS: &[(&str, &str, &str, &str)] = &[
+    ("local", "lock-local", "it", "conformance::rules"),
+    ("redis", "lock-redis", "it", "redis::conformance::rules"),
+    ("redis (valkey)", "lock-redis", "it", "valkey::conformance::rules"),
+    ("redis (cluster)", "lock-redis", "it", "cluster::conformance::rules"),
+];
 
 pub(crate) fn run() -> Result<()> {
     let mut tallies = Vec::new();

@@ -5,8 +5,11 @@
 mod harness;
 mod link;
 mod records;
+mod specific;
 
-lock_conformance::conformance!(crate::harness::OnRedis);
+mod redis {
+    lock_conformance::conformance!(crate::harness::OnRedis);
+}
 
 mod valkey {
     lock_conformance::conformance!(crate::harness::OnValkey);

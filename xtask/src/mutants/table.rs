@@ -29,6 +29,9 @@ const LOCAL: Mutant = Mutant {
 /// What is common to those that the suite on the fake store must notice: mutants of the engine.
 const ENGINE: Mutant = Mutant { package: "lock-conformance", test_target: "fake", ..LOCAL };
 
+/// What is common to those that the suite on a Redis server must notice.
+const REDIS: Mutant = Mutant { package: "lock-redis", ..LOCAL };
+
 /// One promise is broken by each. Those of one package stand together, because the next mutant
 /// builds what the one before it left.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -367,8 +370,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-uses-a-dead-session",
         file: "lockcore/src/engine.rs",
-        find: "            && tenure.term.is_valid_at(BootInstant::now())\n",
-        replace: "",
+        find: "tenure.filter(|tenure| tenure.term.is_valid_at(BootInstant::now()))",
+        replace: "tenure",
         case: "shared::conformance::r12_a_client_outlives_its_session",
         ..ENGINE
     },
@@ -392,7 +395,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "engine-dropped-lease-stays",
         file: "lockcore/src/engine_lease.rs",
         find: "        self.grant.own.end(LossCause::Released);
-        self.grant.withdraw(None);",
+        self.grant.withdraw();",
         replace: "        self.grant.own.end(LossCause::Released);",
         case: "per_grant::conformance::r15_a_guard_is_given_back_wherever_it_drops",
         ..ENGINE
@@ -401,16 +404,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "engine-lease-given-up-is-believed",
         file: "lockcore/src/engine_lease.rs",
         find: "        self.grant.own.end(LossCause::Released);
-        self.grant.withdraw(None);",
-        replace: "        self.grant.withdraw(None);",
+        self.grant.withdraw();",
+        replace: "        self.grant.withdraw();",
         case: "per_grant::conformance::r06_run_gives_back_what_others_look_at",
         ..ENGINE
     },
     Mutant {
         name: "engine-release-of-nothing-succeeds",
         file: "lockcore/src/engine_lease.rs",
-        find: "Ok(Ok(Withdrawn::Removed)) => Ok(",
-        replace: "Ok(Ok(Withdrawn::Removed | Withdrawn::Absent)) => Ok(",
+        find: "Ok(Withdrawn::Removed) => Ok(",
+        replace: "Ok(Withdrawn::Removed | Withdrawn::Absent) => Ok(",
         case: "per_grant::conformance::r05_a_removed_holder_frees_nobody",
         ..ENGINE
     },
@@ -442,8 +445,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-repeated-release-is-not-held",
         file: "lockcore/src/withdrawal.rs",
-        find: "Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Removed)),",
-        replace: "Ok(Withdrawn::Absent) if unknown => break self.tell(Ok(Withdrawn::Absent)),",
+        find: "Ok(Withdrawn::Absent) if self.unknown => Ok(Withdrawn::Removed),",
+        replace: "Ok(Withdrawn::Absent) if self.unknown => Ok(Withdrawn::Absent),",
         case: "shared::conformance::r05_a_repeated_release_hits_nobody",
         ..ENGINE
     },
@@ -490,5 +493,184 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "            Renewed::Gone(_) => Ok(()),",
         case: "per_grant::conformance::r04_a_removed_record_is_noticed",
         ..ENGINE
+    },
+    Mutant {
+        name: "engine-abandoned-acquisition-is-forgotten",
+        file: "lockcore/src/detached.rs",
+        find: "            self.runtime.spawn(async move { drop(work.await) });",
+        replace: "            drop(work);",
+        case: "per_grant::conformance::r06_dropped_at_every_await_point",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-abandoned-waiter-is-not-told",
+        file: "lockcore/src/detached.rs",
+        find: "            self.departure.happened.store(true, SeqCst);\n",
+        replace: "",
+        case: "per_grant::conformance::r06_a_dropped_waiter_is_out_of_the_way",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-session-is-opened-by-the-caller",
+        file: "lockcore/src/engine.rs",
+        find: "        let opening = self.runtime.spawn(self.clone().open_shared_tenure(entry.clone()));
+        opening.await.unwrap_or_else(|_| {",
+        replace: "        let opening = self.clone().open_shared_tenure(entry.clone());
+        Ok(opening.await).unwrap_or_else(|_: Error| {",
+        test_target: "engine",
+        case: "an_unpolled_acquisition_stalls_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-shutdown-leaves-the-unpolled",
+        file: "lockcore/src/engine.rs",
+        find: "                self.withdraw(withdrawal);\n            }\n        }",
+        replace: "                drop(withdrawal);\n            }\n        }",
+        test_target: "engine",
+        case: "an_unpolled_acquisition_stalls_nobody",
+        ..ENGINE
+    },
+    Mutant {
+        name: "redis-release-looks-at-no-owner",
+        file: "lock-redis/src/scripts/release_queued.lua",
+        find: "if value and string.sub(value, 1, 37) == me then",
+        replace: "if value then",
+        case: "redis::conformance::r05_a_stale_release_frees_nobody",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-renewal-looks-at-no-owner",
+        file: "lock-redis/src/scripts/renew.lua",
+        find: " and string.sub(value, 1, #owner) == owner then",
+        replace: " and owner then",
+        case: "redis::conformance::r05_a_stale_renewal_extends_nobody",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-free-lock-overtakes-the-queue",
+        file: "lock-redis/src/scripts/acquire.lua",
+        find: "redis.call('EXISTS', KEYS[1], KEYS[2]) == 0",
+        replace: "redis.call('EXISTS', KEYS[1]) == 0",
+        case: "a_new_client_does_not_overtake_after_an_expiry",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-writer-is-overtaken-by-readers",
+        file: "lock-redis/src/scripts/queue.lua",
+        find: "    elseif not admits(r.mode, value) then
+      return mine",
+        replace: "    elseif not admits(r.mode, value) then
+      place = place + 1",
+        case: "redis::conformance::r10_",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-one-permit-too-many",
+        file: "lock-redis/src/scripts/queue.lua",
+        find: "redis.call('ZCARD', sharers) < tonumber(string.sub(mode, 2))",
+        replace: "redis.call('ZCARD', sharers) <= tonumber(string.sub(mode, 2))",
+        case: "redis::conformance::r01_a_semaphore_is_never_exceeded",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-release-hands-over-to-nobody",
+        file: "lock-redis/src/scripts/release_queued.lua",
+        find: "advance()\n",
+        replace: "",
+        case: "redis::conformance::r09_first_come_first_served",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-waiters-are-not-marked",
+        file: "lock-redis/src/scripts/acquire_queued.lua",
+        find: "  redis.call('APPEND', lock, ' +')",
+        replace: "  redis.call('EXISTS', lock)",
+        case: "redis::conformance::r13_",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-fence-starts-anew",
+        file: "lock-redis/src/scripts/fence.lua",
+        find: "  token = math.max(token, time[1] * 1000000 + time[2])",
+        replace: "  token = math.max(token, 1000 + time[2] % 2)",
+        case: "redis::conformance::r02_tokens_rise_over_a_loss_of_data",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-queued-acquisition-is-not-idempotent",
+        file: "lock-redis/src/scripts/acquire_queued.lua",
+        find: "if value and string.sub(value, 1, 37) == me then",
+        replace: "if value and value == me then",
+        case: "redis::conformance::r11_an_unknown_acquisition_is_resolved",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-cap-counts-nobody",
+        file: "lock-redis/src/scripts/acquire_queued.lua",
+        find: "  if redis.call('ZCARD', queue) > tonumber(wait) then
+    forget(id)",
+        replace: "  if false then
+    forget(id)",
+        case: "redis::conformance::r15_waiters_are_capped",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-withdrawn-waiter-holds-others-up",
+        file: "lock-redis/src/scripts/release_queued.lua",
+        find: "elseif redis.call('ZREM', queue, id) == 1 then
+  redis.call('HDEL', records, id)",
+        replace: "elseif redis.call('ZREM', queue, id) == 1 then
+  redis.call('HDEL', records, id)
+  do return 1 end",
+        case: "redis::conformance::r10_a_writer_that_gives_up_frees_the_readers",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-kinds-mix",
+        file: "lock-redis/src/scripts/acquire_queued.lua",
+        find: "if present and kind(present) ~= kind(mode) then",
+        replace: "if false then",
+        case: "redis::conformance::r01_kinds_do_not_mix",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-dead-sharers-stay",
+        file: "lock-redis/src/scripts/queue.lua",
+        find: "    over = redis.call('ZRANGEBYSCORE', sharers, '-inf', now)",
+        replace: "    over = {}",
+        case: "a_dead_sharer_is_pruned",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-messages-are-not-heard",
+        file: "lock-redis/src/inbox.rs",
+        find: "            slot.granted(token);",
+        replace: "            drop((slot, token));",
+        case: "redis::conformance::r13_the_store_notifies_one",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-dead-connection-is-kept",
+        file: "lock-redis/src/client.rs",
+        find: "            self.client.drop_wire(self.wire);",
+        replace: "            let _ = self.wire;",
+        case: "redis::conformance::r04_one_failed_renewal_is_no_loss",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-renewals-of-sharers-are-lost",
+        file: "lock-redis/src/driver.rs",
+        find: "let mut answers: Vec<_> = alone.into_iter().flatten().chain(shared).collect();",
+        replace: "let mut answers: Vec<_> = alone.into_iter().flatten().chain(shared.into_iter().take(0)).collect();",
+        case: "sharers_and_permits_are_renewed",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-names-are-not-escaped",
+        file: "lock-redis/src/keys.rs",
+        find: "byte.is_ascii_alphanumeric() || b\"._/-\".contains(&byte) {",
+        replace: "byte != b' ' {",
+        case: "redis::conformance::r14_",
+        ..REDIS
     },
 ];
