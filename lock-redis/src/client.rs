@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use lockcore::{BootInstant, Result};
+use lockcore::{BootInstant, Error, ErrorKind, Result};
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSubStream};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -18,17 +18,20 @@ use redis::{
     IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError,
     TlsCertificates, TlsMode, Value, from_redis_value_ref,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::config::{Host, RedisConfig, Topology};
-use crate::error;
+use crate::config::{Host, RedisConfig, RedisTls, Topology};
+use crate::error::{self, Way};
 use crate::keys::Keys;
 use crate::script::Script;
 
 /// A client of a server, or of several that are one store.
 pub(crate) struct Client {
     dialer: Dialer,
+    way: Way,
     timeout: Duration,
     wire: Mutex<Option<Arc<Wire>>>,
     /// Held by whoever connects. The last attempt that failed, for those who waited meanwhile.
@@ -49,8 +52,15 @@ pub(crate) enum Reply {
 /// How to reach the store.
 enum Dialer {
     Single(redis::Client),
-    Sentinel(tokio::sync::Mutex<SentinelClient>),
-    Cluster { client: ClusterClient, nodes: Vec<redis::Client> },
+    Sentinel {
+        client: tokio::sync::Mutex<SentinelClient>,
+        sentinels: Vec<redis::Client>,
+        master: String,
+    },
+    Cluster {
+        client: ClusterClient,
+        nodes: Vec<redis::Client>,
+    },
 }
 
 /// A connection, for as long as it works.
@@ -77,9 +87,17 @@ enum NativeDelete {
 
 impl Client {
     pub(crate) fn new(config: &RedisConfig) -> Result<Self> {
+        if let Some(tls) = &config.tls {
+            check(tls)?;
+        }
         let dialer = Dialer::new(config).map_err(|error| error::misconfigured(&error))?;
+        let way = Way {
+            has_tls: config.tls.is_some(),
+            has_sentinels: matches!(config.topology, Topology::Sentinel { .. }),
+        };
         Ok(Self {
             dialer,
+            way,
             timeout: config.request_timeout.mul_f64(SHARE_OF_TIMEOUT),
             wire: Mutex::new(None),
             dialing: tokio::sync::Mutex::new(None),
@@ -90,6 +108,32 @@ impl Client {
     /// Connects, if there is no connection that works.
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<()> {
         self.wire().await.map(|_| ())
+    }
+
+    /// Whether there is a connection that works, as far as is known.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.working_wire().is_some()
+    }
+
+    /// Tries on keys and a channel that nobody uses whether we may do what we will have to.
+    pub(crate) async fn probe(self: &Arc<Self>, unused: &Keys, channel: &str) -> Result<()> {
+        let args = [channel];
+        let trial = self.run(Script::Probe, unused, &args, 0);
+        let answer = match timeout(self.timeout, trial).await {
+            Ok(answer) => answer,
+            Err(_) => Err(error::unreachable(&error::no_answer(), self.way)),
+        };
+        match answer {
+            Ok(_) => Ok(()),
+            // One node of several, which need not be those of our locks.
+            Err(error) if error.is_transient() && !self.batches() => Ok(()),
+            // Nothing stays behind, so there is nothing that is unknown.
+            Err(error) if error.kind() == ErrorKind::Indeterminate => {
+                let message = error.message().to_owned();
+                Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a script on the keys of one name. What it may leave when no answer comes is gone after
@@ -154,7 +198,8 @@ impl Client {
         };
         match self.send(&wire, &cmd, self.timeout).await {
             Ok(reply) => Ok(Some(reply == Reply::Number(1))),
-            Err(error) if error::is_forbidden(&error) => Ok(None),
+            // The script does without, and knows what to make of a key that holds no string.
+            Err(error) if error::is_forbidden(&error) || error::is_wrong_type(&error) => Ok(None),
             Err(error) => Err(error::failed(&error, gone_after(ttl_ms))),
         }
     }
@@ -184,7 +229,8 @@ impl Client {
             pubsub.subscribe(channel).await?;
             Ok(pubsub)
         };
-        let pubsub = self.in_time(dial).await.map_err(|error| error::no_listening(&error))?;
+        let pubsub =
+            self.in_time(dial).await.map_err(|error| error::unreachable(&error, self.way))?;
         // The connection lives as long as both halves do.
         let (sink, stream) = pubsub.split();
         Ok(Listening { _sink: sink, stream, generation })
@@ -254,7 +300,7 @@ impl Client {
         if let Some((when, error)) = &*dialing
             && *when >= asked
         {
-            return Err(error::unreachable(error));
+            return Err(error::unreachable(error, self.way));
         }
         match self.in_time(self.dialer.dial()).await {
             Ok(wire) => {
@@ -265,7 +311,7 @@ impl Client {
                 Ok(wire)
             }
             Err(error) => {
-                let answer = error::unreachable(&error);
+                let answer = error::unreachable(&error, self.way);
                 *dialing = Some((Instant::now(), error));
                 Err(answer)
             }
@@ -366,7 +412,16 @@ impl Dialer {
                 let builder =
                     SentinelClientBuilder::new(addrs, master, SentinelServerType::Master)?;
                 let client = sentinel(builder, config, tls.as_ref()).build()?;
-                Ok(Self::Sentinel(tokio::sync::Mutex::new(client)))
+                let ask = |host: &Host| {
+                    let info = sentinel_info(config, host)?;
+                    match &tls {
+                        Some(tls) => redis::Client::build_with_tls(info, tls.clone()),
+                        None => redis::Client::open(info),
+                    }
+                };
+                let sentinels = hosts.iter().map(ask).collect::<Result<_, _>>()?;
+                let client = tokio::sync::Mutex::new(client);
+                Ok(Self::Sentinel { client, sentinels, master: master.clone() })
             }
             Topology::Cluster(hosts) => {
                 let infos: Vec<_> =
@@ -394,7 +449,7 @@ impl Dialer {
     async fn dial(&self) -> Result<Wire, RedisError> {
         let is_broken = Arc::new(AtomicBool::new(false));
         let connection = match self {
-            Self::Single(_) | Self::Sentinel(_) => {
+            Self::Single(_) | Self::Sentinel { .. } => {
                 let ends = is_broken.clone();
                 let config = AsyncConnectionConfig::new()
                     // Both are bounded by us.
@@ -426,7 +481,18 @@ impl Dialer {
     async fn any_server(&self) -> Result<redis::Client, RedisError> {
         match self {
             Self::Single(client) => Ok(client.clone()),
-            Self::Sentinel(client) => client.lock().await.async_get_client().await,
+            Self::Sentinel { client, sentinels, master } => {
+                let found = client.lock().await.async_get_client().await;
+                match found {
+                    // They name no master that is down either.
+                    Err(error)
+                        if error::is_no_master(&error) && is_known(sentinels, master).await =>
+                    {
+                        Err(error::master_is_down())
+                    }
+                    found => found,
+                }
+            }
             Self::Cluster { nodes, .. } => {
                 let mut last = error::no_answer();
                 for node in nodes {
@@ -439,6 +505,44 @@ impl Dialer {
             }
         }
     }
+}
+
+/// Whether one of the sentinels has a master of this name, up or down.
+async fn is_known(sentinels: &[redis::Client], master: &str) -> bool {
+    for sentinel in sentinels {
+        let Ok(mut connection) = sentinel.get_multiplexed_async_connection().await else {
+            continue;
+        };
+        let mut cmd = Cmd::new();
+        cmd.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        if let Ok(Value::Array(_)) = connection.req_packed_command(&cmd).await {
+            return true;
+        }
+    }
+    false
+}
+
+/// The crate `redis` takes what has no certificate in it for an empty list of authorities.
+fn check(tls: &RedisTls) -> Result<()> {
+    let certificates = |pem: &[u8]| {
+        let mut found = CertificateDer::pem_slice_iter(pem).peekable();
+        found.peek().is_some() && found.all(|certificate| certificate.is_ok())
+    };
+    let bad = |what: &str| Err(Error::new(ErrorKind::InvalidConfig, format!("{what} in PEM")));
+    if let Some(ca) = &tls.ca
+        && !certificates(ca)
+    {
+        return bad("`tls_ca` is the certificate of an authority");
+    }
+    if let Some((certificate, key)) = &tls.client {
+        if !certificates(certificate) {
+            return bad("`tls_cert` is the certificate of this client");
+        }
+        if PrivateKeyDer::from_pem_slice(key).is_err() {
+            return bad("`tls_key` is the key of this client's certificate");
+        }
+    }
+    Ok(())
 }
 
 /// Lets the server know the scripts, and asks how it deletes. A user who may do neither can
@@ -530,6 +634,18 @@ fn info(config: &RedisConfig, host: &Host) -> Result<ConnectionInfo, RedisError>
         settings = settings.set_username(username);
     }
     if let Some(password) = &config.password {
+        settings = settings.set_password(password);
+    }
+    let info = addr(config, host).into_connection_info()?;
+    Ok(info.set_tcp_settings(tcp()).set_redis_settings(settings))
+}
+
+fn sentinel_info(config: &RedisConfig, host: &Host) -> Result<ConnectionInfo, RedisError> {
+    let mut settings = RedisConnectionInfo::default();
+    if let Some((username, password)) = &config.sentinel_login {
+        if let Some(username) = username {
+            settings = settings.set_username(username);
+        }
         settings = settings.set_password(password);
     }
     let info = addr(config, host).into_connection_info()?;

@@ -214,13 +214,15 @@ impl RedisConfig {
         Ok(self)
     }
 
-    /// Connects, logs in, and subscribes to notifications.
+    /// Connects, logs in, tries on keys that nobody uses whether it may do what locks need, and
+    /// subscribes to notifications.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] when no server can be reached,
-    /// [`ErrorKind::Unauthorized`] when it refuses us, [`ErrorKind::InvalidConfig`] when options
-    /// make no sense to it. No message has a password in it.
+    /// [`ErrorKind::Unavailable`] when no server can be reached, or only one that takes no writes,
+    /// [`ErrorKind::Unauthorized`] when it refuses us, or a command that locks need,
+    /// [`ErrorKind::InvalidConfig`] when options make no sense to it. No message has a password in
+    /// it.
     ///
     /// # Cancel safety
     ///

@@ -40,8 +40,10 @@ impl RedisDriver {
             channel.push(':');
         }
         // Not secret, only its own.
-        write!(channel, "wake:{:016x}", EntryId::random()?.as_u128() as u64)
-            .expect("BUG: a string takes all");
+        let id = EntryId::random()?.as_u128() as u64;
+        write!(channel, "wake:{id:016x}").expect("BUG: a string takes all");
+        let unused = Keys::new(&config.prefix, &LockName::new(format!("probe/{id:016x}"))?);
+        client.probe(&unused, &channel).await?;
         let counted = u8::from(client.counts_listeners());
         let inbox = Inbox::open(&client, channel.clone()).await?;
         Ok(Self {
@@ -73,6 +75,21 @@ impl RedisDriver {
             Reply::Text(word) => Err(refusal(&word, seat)),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Asks for the first time. A script that met a key of another type, or a command that the user
+    /// may not run, has stopped where it was: what it had written is taken out again.
+    async fn ask(&self, seat: &Seat, wait: &str) -> Result<Standing> {
+        let answer = self.acquire(seat, wait).await;
+        if let Err(error) = &answer
+            && matches!(error.kind(), ErrorKind::Backend | ErrorKind::Unauthorized)
+            && self.client.is_connected()
+        {
+            // It stops at the same place, after the entry is gone.
+            let args = [seat.value()];
+            let _ = self.client.run(Script::Release, &seat.keys, &args, seat.ttl_ms).await;
+        }
+        answer
     }
 
     async fn renew_alone(&self, seats: &[&Seat]) -> Vec<Result<Renewed>> {
@@ -111,13 +128,13 @@ impl Driver for RedisDriver {
 
     async fn enqueue(&self, seat: &Seat, entry: &Entry) -> Result<Standing> {
         if !entry.waits() {
-            let standing = self.acquire(seat, TRY).await?;
+            let standing = self.ask(seat, TRY).await?;
             seat.was_free.store(true, SeqCst);
             return Ok(standing);
         }
         // Before the place in the queue: whom the store cannot reach is passed over.
         self.inbox.ready().await?;
-        let standing = self.acquire(seat, &self.cap).await?;
+        let standing = self.ask(seat, &self.cap).await?;
         seat.was_free.store(matches!(standing, Standing::Granted(_)), SeqCst);
         Ok(standing)
     }
@@ -189,7 +206,8 @@ fn picture(reply: &Reply) -> Option<Inspection> {
     });
     let texts: Vec<&str> = texts.collect::<Option<_>>()?;
     let (value, last_token) = (texts.first()?, texts.get(1)?);
-    let mut holders: Vec<_> = sole_holder(value, last_token).into_iter().collect();
+    let holder = value.strip_prefix('=').and_then(|value| sole_holder(value, last_token));
+    let mut holders: Vec<_> = holder.into_iter().collect();
     let mut waiters = Vec::new();
     for pair in texts[2..].chunks_exact(2) {
         // One that was removed between two looks of the script has no record.

@@ -25,47 +25,90 @@ pub(crate) fn failed(error: &RedisError, until: BootInstant) -> Error {
     .with_source(error.clone())
 }
 
+/// What an error alone does not tell of the way to the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) has_tls: bool,
+    pub(crate) has_sentinels: bool,
+}
+
 /// There is no connection: surely nothing was done.
-pub(crate) fn unreachable(error: &RedisError) -> Error {
+pub(crate) fn unreachable(error: &RedisError, way: Way) -> Error {
     if let Some(refused) = refused(error) {
         return refused;
     }
-    let text = error.to_string();
-    let message = if is_tls(error) {
-        "TLS could not be agreed: is it a TLS port, and does `tls_ca` name the authority of the \
-         server's certificate?"
-    } else if text.contains("refused to switch database") || text.contains("DB index") {
-        return Error::new(
-            ErrorKind::InvalidConfig,
-            "the server has no database of this number: 0 to 15 by default, only 0 in a cluster",
-        )
-        .with_source(error.clone());
-    } else if error.kind() == Kind::MasterNameNotFoundBySentinel {
-        return Error::new(
-            ErrorKind::InvalidConfig,
-            "the sentinels know no master of this name: the path of the URL names it",
-        )
-        .with_source(error.clone());
-    } else if error.is_connection_refusal() {
-        "nothing listens there: is the server up, and are host and port right?"
-    } else if error.is_timeout() {
-        "the server did not answer in time"
-    } else if error.is_connection_dropped() {
-        "the server closed the connection: if it expects TLS, write `rediss://`"
-    } else {
-        "the server cannot be reached"
-    };
-    Error::new(ErrorKind::Unavailable, message).with_source(error.clone())
+    let (kind, message) = unusable(error).unwrap_or_else(|| {
+        let message = match tls(error) {
+            Some(message) => message,
+            None if error.to_string().contains(MASTER_IS_DOWN) => {
+                "the sentinels know the master, and it is down: they will name another one"
+            }
+            None if error.to_string().contains("lookup address") => {
+                "the host name is known to nobody: is it right?"
+            }
+            None if error.is_connection_refusal() && way.has_sentinels => {
+                "nothing listens there: are the sentinels and their master up, and are hosts and \
+                 ports right?"
+            }
+            None if error.is_connection_refusal() => {
+                "nothing listens there: is the server up, and are host and port right?"
+            }
+            None if error.is_timeout() && way.has_tls => {
+                "the server did not answer in time: is it a TLS port?"
+            }
+            None if error.is_timeout() => "the server did not answer in time",
+            None if error.is_connection_dropped() => {
+                "the server closed the connection: if it expects TLS, write `rediss://`"
+            }
+            None => "the server cannot be reached",
+        };
+        (ErrorKind::Unavailable, message)
+    });
+    Error::new(kind, message).with_source(error.clone())
 }
 
-/// There is no subscription to notifications.
-pub(crate) fn no_listening(error: &RedisError) -> Error {
-    if is_forbidden(error) {
-        let message = "the user may not subscribe to the channels of this prefix: grant \
-                       `&PREFIX:wake:*` and the command SUBSCRIBE";
-        return Error::new(ErrorKind::Unauthorized, message).with_source(error.clone());
+/// What no later attempt will mend.
+fn unusable(error: &RedisError) -> Option<(ErrorKind, &'static str)> {
+    let text = error.to_string();
+    let message = if text.contains("refused to switch database") || text.contains("DB index") {
+        "the server has no database of this number: 0 to 15 by default, only 0 in a cluster"
+    } else if is_no_master(error) {
+        "the sentinels know no master of this name: the path of the URL names it"
+    } else if text.contains("cluster support disabled") {
+        "this server is not part of a cluster: name it as a single one"
+    } else {
+        return None;
+    };
+    Some((ErrorKind::InvalidConfig, message))
+}
+
+/// Why TLS could not be agreed, if that is why.
+fn tls(error: &RedisError) -> Option<&'static str> {
+    let text = error.to_string();
+    let is_about = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if is_about(&["CertificateRequired"]) {
+        Some("TLS: the server wants a certificate of its clients: give `tls_cert` and `tls_key`")
+    } else if is_about(&["not valid for name"]) {
+        Some("TLS: the server's certificate is for another host than the one that was named")
+    } else if is_about(&["certificate expired"]) {
+        Some("TLS: the server's certificate has expired, or the clock of this machine is wrong")
+    } else if is_about(&["UnknownIssuer"]) {
+        Some("TLS: the authority of the server's certificate is not trusted: `tls_ca` names it")
+    } else if is_about(&[
+        "certificate",
+        "tls",
+        "TLS",
+        "fatal alert",
+        "InvalidContentType",
+        "corrupt message",
+    ]) {
+        Some(
+            "TLS could not be agreed: is it a TLS port, and does `tls_ca` name the authority of the \
+             server's certificate?",
+        )
+    } else {
+        None
     }
-    unreachable(error)
 }
 
 /// Addresses, certificates or keys that make no sense.
@@ -84,18 +127,28 @@ pub(crate) fn no_answer() -> RedisError {
     io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
+/// The sentinels know the master, and that it is down.
+pub(crate) fn master_is_down() -> RedisError {
+    io::Error::other(MASTER_IS_DOWN).into()
+}
+
 /// The server refused, and said so before it did anything.
 fn refused(error: &RedisError) -> Option<Error> {
-    let (kind, message) = if is_unauthorized(error) {
+    let (kind, message) = if says(error, "NOAUTH") {
+        (ErrorKind::Unauthorized, "the server wants a password, and there is none: give a login")
+    } else if is_unauthorized(error) {
         (ErrorKind::Unauthorized, "the server refused user or password")
     } else if is_forbidden(error) {
-        (
-            ErrorKind::Unauthorized,
-            "the user lacks a permission: see the access list in the documentation of lock-redis",
-        )
+        let words = error.detail().unwrap_or_default();
+        let words = words.split(" script: ").next().unwrap_or_default();
+        let message = format!(
+            "the user lacks a permission ({words}): beside the commands that the documentation of \
+             lock-redis lists, it needs `~PREFIX:*`, `~{{PREFIX:*` and `&PREFIX:wake:*`"
+        );
+        return Some(Error::new(ErrorKind::Unauthorized, message).with_source(error.clone()));
     } else if says(error, "READONLY") {
         (ErrorKind::Unavailable, "this server is a replica: name the master, or use the sentinels")
-    } else if says(error, "WRONGTYPE") {
+    } else if is_wrong_type(error) {
         (
             ErrorKind::Backend,
             "a key of this lock holds something else: choose another name or `prefix`, or remove \
@@ -117,24 +170,35 @@ pub(crate) fn is_unknown_script(error: &RedisError) -> bool {
 
 /// The credentials are wrong, or there are none.
 pub(crate) fn is_unauthorized(error: &RedisError) -> bool {
-    error.kind() == Kind::AuthenticationFailed || says(error, "WRONGPASS") || says(error, "NOAUTH")
+    // The client of a cluster wraps the answers of its nodes.
+    let text = error.to_string();
+    let in_cluster = |code| error.kind() == Kind::Io && text.contains(code);
+    let codes = ["WRONGPASS", "NOAUTH"];
+    error.kind() == Kind::AuthenticationFailed
+        || codes.iter().any(|code| says(error, code) || in_cluster(*code))
 }
 
 /// The credentials are right and do not suffice.
 pub(crate) fn is_forbidden(error: &RedisError) -> bool {
-    says(error, "NOPERM") || says(error, "has no permissions")
+    // The codes of Redis 7.0 do not tell.
+    let words = ["no permissions", "The user executing the script can't"];
+    says(error, "NOPERM") || words.iter().any(|words| error.to_string().contains(words))
+}
+
+/// A key does not hold what we write there.
+pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
+    // The latter is said of a fence.
+    says(error, "WRONGTYPE") || error.to_string().contains("value is not an integer")
+}
+
+/// The sentinels name no master: there is none of this name, or it is down.
+pub(crate) fn is_no_master(error: &RedisError) -> bool {
+    error.kind() == Kind::MasterNameNotFoundBySentinel
 }
 
 /// The server is not the one that takes writes, or not any more.
 pub(crate) fn wants_other_server(error: &RedisError) -> bool {
     says(error, "READONLY") || says(error, "MASTERDOWN") || is_unauthorized(error)
-}
-
-fn is_tls(error: &RedisError) -> bool {
-    let text = error.to_string();
-    ["certificate", "tls", "TLS", "InvalidContentType", "corrupt message"]
-        .iter()
-        .any(|word| text.contains(word))
 }
 
 /// Whether the server's answer has this code: at its beginning, or within, where it came out of a
@@ -159,3 +223,5 @@ const REFUSING: [&str; 9] = [
     "MOVED",
     "ASK",
 ];
+
+const MASTER_IS_DOWN: &str = "the master is down";

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lockcore::{Error, ErrorKind, Result};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -20,6 +20,8 @@ pub(crate) struct Inbox {
     channel: String,
     slots: Mutex<HashMap<u128, Arc<Slot>>>,
     state: watch::Sender<State>,
+    /// Somebody wants to know whether we may listen again.
+    hurry: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -28,7 +30,8 @@ pub(crate) struct Inbox {
 enum State {
     Connecting,
     Listening,
-    Forbidden,
+    /// The server does not let us; why.
+    Forbidden(String),
 }
 
 impl Inbox {
@@ -42,6 +45,7 @@ impl Inbox {
             channel,
             slots: Mutex::default(),
             state: watch::Sender::new(State::Connecting),
+            hurry: Arc::default(),
             task: Mutex::default(),
         });
         let mut first = Some(client.listen(&inbox.channel).await?);
@@ -74,11 +78,16 @@ impl Inbox {
                     Err(error) => {
                         tracing::debug!(backend = "redis", %error, "not listening to the store");
                         let Some(inbox) = weak.upgrade() else { return };
-                        let is_forbidden = error.kind() == ErrorKind::Unauthorized;
-                        let state = if is_forbidden { State::Forbidden } else { State::Connecting };
-                        inbox.state.send_replace(state);
+                        inbox.state.send_replace(match error.kind() {
+                            ErrorKind::Unauthorized => State::Forbidden(error.message().to_owned()),
+                            _ => State::Connecting,
+                        });
+                        let hurry = inbox.hurry.clone();
                         drop(inbox);
-                        sleep(pause).await;
+                        tokio::select! {
+                            () = sleep(pause) => {}
+                            () = hurry.notified() => {}
+                        }
                         pause = (pause * 2).min(LAST_PAUSE);
                     }
                 }
@@ -96,14 +105,15 @@ impl Inbox {
     /// When the store does not let us listen.
     pub(crate) async fn ready(&self) -> Result<()> {
         let mut state = self.state.subscribe();
+        // What was forbidden a while ago may be allowed again.
+        if matches!(*state.borrow(), State::Forbidden(_)) {
+            self.state.send_replace(State::Connecting);
+            self.hurry.notify_one();
+        }
         // The sender is ours.
         let _ = timeout(PATIENCE, state.wait_for(|state| *state != State::Connecting)).await;
-        if *state.borrow() == State::Forbidden {
-            return Err(Error::new(
-                ErrorKind::Unauthorized,
-                "the user may not subscribe to the channels of this prefix any more: grant \
-                 `&PREFIX:wake:*`",
-            ));
+        if let State::Forbidden(why) = &*state.borrow() {
+            return Err(Error::new(ErrorKind::Unauthorized, why.clone()));
         }
         Ok(())
     }

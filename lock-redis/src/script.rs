@@ -8,11 +8,12 @@ pub(crate) enum Script {
     Renew,
     RenewShared,
     Inspect,
+    Probe,
 }
 
 impl Script {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Acquire, Self::Release, Self::Renew, Self::RenewShared, Self::Inspect];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Acquire, Self::Release, Self::Renew, Self::RenewShared, Self::Inspect, Self::Probe];
 
     /// What the server runs. The way of a free lock comes first: the functions for the rest are
     /// made only after it.
@@ -41,6 +42,7 @@ impl Script {
                 include_str!("scripts/queue.lua"),
                 include_str!("scripts/inspect.lua"),
             ),
+            Self::Probe => include_str!("scripts/probe.lua"),
         }
     }
 }

@@ -10,6 +10,7 @@ if value and string.sub(value, 1, 37) == me then
   return tonumber(redis.call('GET', fence) or next_token())
 end
 local mine = read(id)
+if mine then go_on() end
 if mine and redis.call('ZSCORE', sharers, id) then
   redis.call('ZADD', sharers, now + ttl, id)
   for _, key in ipairs({ lock, sharers, records }) do keep(key, ttl) end
@@ -19,7 +20,7 @@ end
 local is_new = not (mine and redis.call('ZSCORE', queue, id))
 if is_new then
   if wait == 'check' then return 'gone' end
-  local present = value and (string.match(value, '^lh (%w+)') or 'x')
+  local present = value and (is_shared(value) and string.sub(value, 4) or 'x')
   if not present then
     local head = redis.call('ZRANGE', queue, 0, 0)[1]
     local r = head and read(head)
@@ -56,14 +57,14 @@ end
 
 -- The holder's release has to look at the queue from now on.
 value = redis.call('GET', lock)
-if value and string.sub(value, 1, 4) == 'lh x' and string.sub(value, -2) ~= ' +' then
+if is_alone(value) and string.sub(value, -2) ~= ' +' then
   redis.call('APPEND', lock, ' +')
 end
 -- The first few look when the holder's TTL is over, one after the other.
 local rank = redis.call('ZRANK', queue, id)
 if rank >= 8 then return -1 end
 local left = redis.call('PTTL', lock)
-if value and string.find(value, '^lh p') then
+if is_shared(value) and value ~= 'lh s' then
   left = redis.call('ZRANGE', sharers, 0, 0, 'WITHSCORES')[2] - now
 end
 if left < 0 then return -1 end

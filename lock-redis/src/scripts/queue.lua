@@ -35,8 +35,19 @@ local function keep(key, ttl)
   if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, ttl) end
 end
 
+-- Comes before the writes for those who stand there already: a server that has reached its
+-- `maxmemory` refuses to begin with a write that takes memory, and lets go on whoever has begun.
+local function go_on()
+  redis.call('ZREM', sharers, '')
+end
+
+-- Exactly: another client's value is never taken for ours because it begins alike.
 local function is_shared(value)
-  return value and string.find(value, '^lh [sp]') ~= nil
+  return value and (value == 'lh s' or string.find(value, '^lh p%d+$') ~= nil)
+end
+
+local function is_alone(value)
+  return value and string.find(value, '^lh x ' .. string.rep('%x', 32) .. ' %d+ ') ~= nil
 end
 
 -- Takes out sharers whose TTL is over, and all of them when the lock is not theirs any more.

@@ -1,5 +1,13 @@
 local me, id = string.sub(ARGV[1], 1, 37), string.sub(ARGV[1], 6, 37)
 
+-- Somebody put something that is no string under the name: nobody of ours holds it any more.
+if type(held) == 'table' then
+  local was_waiting = redis.call('ZREM', queue, id)
+  redis.call('ZREM', sharers, id)
+  redis.call('HDEL', records, id)
+  return was_waiting
+end
+
 local value = prune()
 if value and string.sub(value, 1, 37) == me then
   redis.call('DEL', lock)

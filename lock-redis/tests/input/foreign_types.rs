@@ -1,0 +1,168 @@
+//! Keys of a lock that hold something else than the driver's.
+
+use std::time::Duration;
+
+use lock_conformance::time::{eventually, scaled, soon};
+use lock_testkit::{Flavour, Redis, RedisOptions};
+use lockcore::ErrorKind::{Backend, Lost, NotHeld};
+use lockcore::{LossCause, Renewal};
+
+use super::{CANARY, at, connect, fails, keys, run, says, server, waiting};
+
+#[tokio::test]
+async fn an_acquisition_that_meets_a_foreign_key_fails_and_leaves_nothing() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    // The queue, the lock and those who share are looked at by all but a free mutex.
+    for part in ["", "q", "f", "s"] {
+        let planted = plant(&server, part).await;
+        let rw_lock = locks.rw_lock("planted").unwrap();
+        for (mode, call) in [("try_read", true), ("read", false)] {
+            let what = format!("{mode} beside {planted}");
+            let error = match call {
+                true => fails(&what, rw_lock.try_read()).await,
+                false => fails(&what, rw_lock.read()).await,
+            };
+            says(&error, Backend, &[mode_name(call), "something else", "remove the key"]);
+            assert_eq!(keys(&server).await, [planted.as_str()], "{what}");
+        }
+        run(&server, &["DEL", &planted]).await;
+        // Nobody who failed stands in the way.
+        let guard = soon("the name afterwards", rw_lock.write()).await.unwrap();
+        guard.release().await.unwrap();
+        run(&server, &["FLUSHALL"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_mutex_that_meets_a_foreign_key_fails_and_leaves_nothing() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    for part in ["", "q", "f"] {
+        let planted = plant(&server, part).await;
+        let mutex = locks.mutex("planted").unwrap();
+        says(&fails(&planted, mutex.try_lock()).await, Backend, &["something else"]);
+        says(&fails(&planted, mutex.lock()).await, Backend, &["something else"]);
+        assert_eq!(keys(&server).await, [planted.as_str()]);
+        run(&server, &["FLUSHALL"]).await;
+    }
+    // What a lock that is free does not need does not hinder it.
+    for part in ["s", "r"] {
+        plant(&server, part).await;
+        let guard = locks.mutex("planted").unwrap().try_lock().await.unwrap().unwrap();
+        guard.release().await.unwrap();
+        run(&server, &["FLUSHALL"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fence_that_is_no_number_fails_acquisitions_of_all_modes() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    run(&server, &["SET", "{leasehold:planted}:f", CANARY]).await;
+    let error = fails("a mutex", locks.mutex("planted").unwrap().lock()).await;
+    says(&error, Backend, &["something else", "remove the key"]);
+    let error = fails("a permit", locks.semaphore("planted", 2).unwrap().acquire()).await;
+    says(&error, Backend, &["something else", "remove the key"]);
+    assert_eq!(keys(&server).await, ["{leasehold:planted}:f"]);
+}
+
+#[tokio::test]
+async fn records_of_another_type_fail_those_who_wait() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    let held = locks.mutex("planted").unwrap().lock().await.unwrap();
+    plant(&server, "r").await;
+    let mutex = locks.mutex("planted").unwrap();
+    says(&fails("a waiter", mutex.lock()).await, Backend, &["something else"]);
+    run(&server, &["DEL", "{leasehold:planted}:r"]).await;
+    held.release().await.unwrap();
+    let next = soon("the name afterwards", mutex.lock()).await.unwrap();
+    next.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_holder_whose_key_became_a_list_is_told() {
+    // The one has a command to delete by value, the other has not.
+    for flavour in [Flavour::Redis, Flavour::Valkey] {
+        let server = RedisOptions::new(flavour).start().await;
+        let locks = connect(at(&server)).await;
+        let mutex = locks.mutex("planted").unwrap();
+        // No renewal tells them, so the release does.
+        let rw_lock = locks.rw_lock("planted").unwrap().renewal(Renewal::Never);
+        let semaphore = locks.semaphore("planted", 2).unwrap().renewal(Renewal::Never);
+        for mode in 0..3 {
+            let guard = match mode {
+                0 => mutex.clone().renewal(Renewal::Never).lock().await.unwrap(),
+                1 => rw_lock.read().await.unwrap(),
+                _ => semaphore.acquire().await.unwrap(),
+            };
+            replace(&server).await;
+            let error = fails("the release", guard.release()).await;
+            says(&error, NotHeld, &["release"]);
+            let kept: Vec<_> = keys(&server).await;
+            assert_eq!(kept, ["leasehold:planted", "{leasehold:planted}:f"], "{mode}");
+            run(&server, &["DEL", "leasehold:planted"]).await;
+        }
+
+        let guard = mutex.ttl(scaled(Duration::from_millis(600))).lock().await.unwrap();
+        replace(&server).await;
+        assert_eq!(soon("the next renewal", guard.lost()).await, LossCause::Revoked);
+        says(&guard.renew().await.unwrap_err(), Lost, &["renew"]);
+        says(&fails("the release", guard.release()).await, NotHeld, &["release"]);
+        let kept = run(&server, &["LRANGE", "leasehold:planted", "0", "-1"]).await;
+        assert_eq!(kept.as_slice().unwrap().len(), 1, "what is not ours stays");
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_whose_key_became_a_list_is_told_and_goes() {
+    let server = server().await;
+    let locks = connect(at(&server).recheck(Duration::from_millis(200)).unwrap()).await;
+    let held = locks.mutex("planted").unwrap().lock().await.unwrap();
+    let mutex = locks.mutex("planted").unwrap();
+    let waiter = tokio::spawn(async move { mutex.lock().await });
+    waiting(&locks, "planted", 1).await;
+    replace(&server).await;
+    let error = fails("the waiter", async { waiter.await.unwrap() }).await;
+    says(&error, Backend, &["lock", "something else"]);
+    eventually("its place is gone", async || {
+        keys(&server).await == ["leasehold:planted", "{leasehold:planted}:f"]
+    })
+    .await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_foreign_key_says_nothing_of_what_is_in_it() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    run(&server, &["SET", "leasehold:secret", CANARY]).await;
+    let picture = locks.inspect("secret").await.unwrap();
+    assert_eq!(picture.holders().len(), 1);
+    assert!(!format!("{picture:?}").contains(CANARY), "{picture:?}");
+    run(&server, &["DEL", "leasehold:secret"]).await;
+    run(&server, &["RPUSH", "leasehold:secret", CANARY]).await;
+    let error = fails("a look", locks.inspect("secret")).await;
+    says(&error, Backend, &["inspect", "something else"]);
+    assert_eq!(keys(&server).await, ["leasehold:secret"]);
+}
+
+fn mode_name(is_try: bool) -> &'static str {
+    if is_try { "try_lock" } else { "lock" }
+}
+
+/// Puts a list, or a string where a list would do, under one of the names of the lock `planted`.
+async fn plant(server: &Redis, part: &str) -> String {
+    let key = match part {
+        "" => "leasehold:planted".to_owned(),
+        part => format!("{{leasehold:planted}}:{part}"),
+    };
+    run(server, &["RPUSH", &key, CANARY]).await;
+    key
+}
+
+async fn replace(server: &Redis) {
+    run(server, &["DEL", "leasehold:planted"]).await;
+    run(server, &["RPUSH", "leasehold:planted", CANARY]).await;
+}
