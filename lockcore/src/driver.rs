@@ -1,5 +1,6 @@
 //! What the author of a backend writes.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -194,11 +195,7 @@ impl EntryId {
     ///
     /// When the system has none.
     pub fn random() -> Result<Self> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            Error::new(ErrorKind::Backend, format!("no randomness for an owner id: {error}"))
-        })?;
-        Ok(Self(u128::from_ne_bytes(bytes)))
+        POOL.with_borrow_mut(|pool| pool.draw()).map(Self)
     }
 
     /// The bits, to be written to the store.
@@ -207,6 +204,38 @@ impl EntryId {
         self.0
     }
 }
+
+/// Randomness of the system, asked for many ids at once: each question is a call of the kernel.
+struct Pool {
+    bytes: [u8; 16 * IDS],
+    left: usize,
+    process: u32,
+}
+
+impl Pool {
+    fn draw(&mut self) -> Result<u128> {
+        // A fork has the same bytes, and must not give the same ids.
+        let process = std::process::id();
+        if self.left == 0 || self.process != process {
+            getrandom::fill(&mut self.bytes).map_err(|error| {
+                Error::new(ErrorKind::Backend, format!("no randomness for an owner id: {error}"))
+            })?;
+            (self.left, self.process) = (IDS, process);
+        }
+        self.left -= 1;
+        let mut id = [0; 16];
+        // What was given is forgotten here.
+        id.swap_with_slice(&mut self.bytes[self.left * 16..][..16]);
+        Ok(u128::from_ne_bytes(id))
+    }
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> =
+        const { RefCell::new(Pool { bytes: [0; 16 * IDS], left: 0, process: 0 }) };
+}
+
+const IDS: usize = 32;
 
 impl fmt::Debug for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
