@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use tokio::runtime::Runtime;
 
 use crate::bars::{Bar, Metric};
+use crate::cores::Apart;
 use crate::counts::Count;
 use crate::machine::CpuTime;
 use crate::progress::Progress;
@@ -30,6 +31,8 @@ pub(crate) struct Backend {
     pub(crate) floor: &'static str,
     /// Whether all of it runs in this process: then whatever else runs disturbs.
     pub(crate) is_in_process: bool,
+    /// The process of its server, if it has one of its own.
+    pub(crate) server: Option<u32>,
     pub(crate) questions: Vec<Question>,
     pub(crate) bars: Vec<Bar>,
     pub(crate) counts: Vec<Count>,
@@ -115,6 +118,8 @@ fn ask(
     progress: &Progress,
 ) -> Result<Group> {
     let subjects = backend.subjects_of(question);
+    let alone = backend.server.filter(|_| question.workload.is_one_at_a_time());
+    let _apart = alone.map(Apart::from).transpose()?;
     let show = |subject: &dyn Contestant| {
         progress.running(backend.name, question.name, subject.name());
     };

@@ -18,6 +18,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 
 mod bars;
+mod cores;
 mod counts;
 mod harness;
 mod machine;

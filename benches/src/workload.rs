@@ -75,6 +75,15 @@ impl Workload {
         }
     }
 
+    /// Whether there is one request at a time, so that its way is what is measured.
+    pub(crate) fn is_one_at_a_time(self) -> bool {
+        match self {
+            Self::OwnNames { tasks } => tasks == 1,
+            Self::Command { .. } | Self::HandOff { .. } => true,
+            Self::ManyNames { .. } | Self::OneName { .. } => false,
+        }
+    }
+
     /// The fewest batches of a round. Where somebody waits, one that polls takes longer for a few
     /// than a round should last, and the median of one or two says little.
     pub(crate) fn least_batches(self) -> u32 {

@@ -27,6 +27,7 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
         ],
         floor: FLOOR,
         is_in_process: true,
+        server: None,
         questions: vec![
             question(FREE, Workload::OwnNames { tasks: 1 }),
             question("free lock, another name each time", Workload::ManyNames { names: NAMES }),

@@ -55,6 +55,7 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
         ],
         floor: BARE,
         is_in_process: false,
+        server: Some(server.process()),
         questions: vec![
             question(FREE, Workload::OwnNames { tasks: 1 }),
             question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),

@@ -32,6 +32,10 @@ impl Server {
     pub(super) fn url(&self) -> String {
         self.0.url()
     }
+
+    pub(super) fn process(&self) -> u32 {
+        self.0.pid()
+    }
 }
 
 impl Monitor {
