@@ -64,8 +64,12 @@ use crate::options::{Options, invalid};
 /// # }
 /// ```
 pub async fn connect(url: &str) -> Result<Locks> {
-    let (address, url) = Address::parse(url)
-        .map_err(|error| invalid(format!("this is not a URL: {error}; {}", known_schemes())))?;
+    let (address, url) = Address::parse(url).map_err(|error| {
+        invalid(format!(
+            "this is not a URL, such as `local:` or `redis://HOST:6379`: {error}; {}",
+            known_schemes()
+        ))
+    })?;
     let scheme = SCHEMES.iter().find(|known| known.name == address.scheme);
     let Some(connect) = scheme.and_then(|scheme| scheme.connect) else {
         return Err(unknown(&address.scheme));
@@ -121,7 +125,11 @@ fn unknown(scheme: &str) -> Error {
              leasehold = {{ version = \"{}\", features = [\"{feature}\"] }}",
             env!("CARGO_PKG_VERSION")
         ),
-        None => format!("there is no backend for the scheme `{scheme}:`; {}", known_schemes()),
+        None => format!(
+            "there is no backend for the scheme `{scheme}:`; {}. A URL begins with one, as in \
+             `redis://HOST:6379`",
+            known_schemes()
+        ),
     };
     Error::new(ErrorKind::InvalidConfig, message)
 }

@@ -56,7 +56,8 @@
 //! # Runtime
 //!
 //! Tokio, with its timer enabled: `try_lock_for`, and `lost` and `run` of a hold with a deadline,
-//! panic without. Leases run on the boot-time clock of the machine, so `tokio::time::pause` and
+//! panic without. What `connect` gives for a store with servers belongs to the runtime that it was
+//! called in: connect once in each, also in each `#[tokio::test]`. Leases run on the boot-time clock of the machine, so `tokio::time::pause` and
 //! `advance` do not move them: a test that waits for the end of a lease takes a short TTL.
 //!
 //! # Metrics and traces

@@ -32,7 +32,11 @@ fn config(address: &Address, options: &mut Options) -> Result<RedisConfig> {
     match (&address.username, &address.password) {
         (user, Some(password)) => config = config.login(user.as_deref(), password),
         (Some(_), None) => {
-            return Err(invalid("a user comes with a password: `USER:PASSWORD@`".to_owned()));
+            return Err(invalid(
+                "a user comes with a password, `USER:PASSWORD@HOST`; a password alone is written \
+                 `:PASSWORD@HOST`"
+                    .to_owned(),
+            ));
         }
         (None, None) => {}
     }
@@ -52,11 +56,11 @@ fn config(address: &Address, options: &mut Options) -> Result<RedisConfig> {
     if let Some(pace) = options.duration("recheck")? {
         config = config.recheck(pace)?;
     }
-    let tls = tls(options)?;
-    match (is_tls, tls) {
-        (true, tls) => Ok(config.tls(tls.unwrap_or_default())),
-        (false, None) => Ok(config),
-        (false, Some(_)) => Err(invalid(
+    let files = TLS.map(|name| options.text(name));
+    match (is_tls, files) {
+        (true, files) => Ok(config.tls(tls(files)?)),
+        (false, [None, None, None]) => Ok(config),
+        (false, _) => Err(invalid(
             "`tls_ca`, `tls_cert` and `tls_key` go with TLS: write `rediss` for `redis`".to_owned(),
         )),
     }
@@ -108,21 +112,22 @@ fn database(path: &str) -> Result<u32> {
     }
 }
 
-fn tls(options: &mut Options) -> Result<Option<RedisTls>> {
-    let mut read =
-        |name: &'static str| options.text(name).map(|path| file(name, &path)).transpose();
-    let (ca, certificate, key) = (read("tls_ca")?, read("tls_cert")?, read("tls_key")?);
-    let is_given = ca.is_some() || certificate.is_some() || key.is_some();
+fn tls(files: [Option<String>; TLS.len()]) -> Result<RedisTls> {
+    let mut read = TLS
+        .into_iter()
+        .zip(files)
+        .map(|(name, path)| path.map(|path| file(name, &path)).transpose());
+    let mut next = || read.next().unwrap_or(Ok(None));
+    let (ca, certificate, key) = (next()?, next()?, next()?);
     let mut tls = RedisTls::new();
     if let Some(ca) = ca {
         tls = tls.ca(ca);
     }
     match (certificate, key) {
-        (Some(certificate), Some(key)) => tls = tls.client(certificate, key),
-        (None, None) => {}
-        _ => return Err(invalid("`tls_cert` and `tls_key` come together".to_owned())),
+        (Some(certificate), Some(key)) => Ok(tls.client(certificate, key)),
+        (None, None) => Ok(tls),
+        _ => Err(invalid("`tls_cert` and `tls_key` come together".to_owned())),
     }
-    Ok(is_given.then_some(tls))
 }
 
 fn file(name: &str, path: &str) -> Result<Vec<u8>> {
@@ -131,5 +136,6 @@ fn file(name: &str, path: &str) -> Result<Vec<u8>> {
     })
 }
 
+const TLS: [&str; 3] = ["tls_ca", "tls_cert", "tls_key"];
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;

@@ -270,6 +270,22 @@ async fn a_read_on_a_silent_link_is_unavailable() {
     }
 }
 
+/// What was left to its TTL long ago is no failure of a shutdown.
+#[tokio::test]
+async fn a_shutdown_forgets_what_is_over() {
+    let store = FakeStore::new(Sessions::PerGrant);
+    let client = client(&store);
+    let lease = take(&client, &brief(Renewal::Auto)).await;
+    client.link.cut();
+    drop(lease);
+    let ttl = brief(Renewal::Auto).ttl().as_duration();
+    eventually("its withdrawal is given up", || async { client.engine.jobs() == 0 }).await;
+    client.link.restore();
+    pause(ttl).await;
+    eventually("its TTL is over", || async { store.records() == 0 }).await;
+    soon("shutdown", client.engine.shutdown()).await.unwrap();
+}
+
 /// An acquisition that is neither polled nor dropped stalls nobody, whatever it was about to do, and a
 /// shutdown takes it out.
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(crate) fn unreachable(error: &RedisError, way: Way) -> Error {
                 "the sentinels know the master, and it is down: they will name another one"
             }
             None if error.to_string().contains("lookup address") => {
-                "the host name is known to nobody: is it right?"
+                "the host name cannot be resolved: is it right?"
             }
             None if error.is_connection_refusal() && way.has_sentinels => {
                 "nothing listens there: are the sentinels and their master up, and are hosts and \
@@ -74,6 +74,8 @@ fn unusable(error: &RedisError) -> Option<(ErrorKind, &'static str)> {
         "the server has no database of this number: 0 to 15 by default, only 0 in a cluster"
     } else if is_no_master(error) {
         "the sentinels know no master of this name: the path of the URL names it"
+    } else if text.contains("does not point to a sentinel") {
+        "this server is no sentinel: name the sentinels, on port 26379 by default, or write `redis://`"
     } else if text.contains("cluster support disabled") {
         "this server is not part of a cluster: name it as a single one"
     } else {
@@ -135,7 +137,10 @@ pub(crate) fn master_is_down() -> RedisError {
 /// The server refused, and said so before it did anything.
 fn refused(error: &RedisError) -> Option<Error> {
     let (kind, message) = if says(error, "NOAUTH") {
-        (ErrorKind::Unauthorized, "the server wants a password, and there is none: give a login")
+        (
+            ErrorKind::Unauthorized,
+            "the server wants a password, and there is none: `redis://:PASSWORD@HOST`, or `login`",
+        )
     } else if is_unauthorized(error) {
         (ErrorKind::Unauthorized, "the server refused user or password")
     } else if is_forbidden(error) {

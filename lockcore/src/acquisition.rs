@@ -100,7 +100,7 @@ impl<D: Driver> Acquisition<D> {
                     return match stop {
                         Stop::Abandoned => Ok(None),
                         Stop::Closing => Err(Error::closed()),
-                        Stop::SessionLost(cause) => Err(Error::lost(cause)),
+                        Stop::SessionLost(cause) => Err(place_lost(cause)),
                     };
                 }
             };
@@ -222,11 +222,14 @@ impl<D: Driver> Acquisition<D> {
                 // The place lives on in the store for one TTL after it last heard of us.
                 let is_over = found_waiting.elapsed() >= self.ttl().as_duration();
                 if seat.tenure.is_none() && is_over {
-                    return Err(Error::lost(LossCause::Expired).with_source(error));
+                    return Err(place_lost(LossCause::Expired).with_source(error));
                 }
                 tokio::time::sleep(pace.backoff()).await;
                 let standing = Standing::Queued { recheck: Some(Duration::ZERO) };
                 Ok(Answer { standing, sent: found_waiting })
+            }
+            Err(error) if error.kind() == ErrorKind::Lost => {
+                Err(place_lost(error.loss_cause().unwrap_or(LossCause::Revoked)).with_source(error))
             }
             Err(error) => Err(error),
         }
@@ -310,6 +313,11 @@ impl<D: Driver> Acquisition<D> {
     fn ttl(&self) -> Ttl {
         self.entry.request().ttl()
     }
+}
+
+fn place_lost(cause: LossCause) -> Error {
+    let message = format!("the place in the queue was lost, call again: {cause}");
+    Error::new(ErrorKind::Lost, message).with_loss(cause)
 }
 
 /// Waits for the end of the session, if the waiter has one that can end.

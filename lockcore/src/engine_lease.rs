@@ -196,8 +196,9 @@ impl<D: Driver> Lease for EngineLease<D> {
     async fn release(&self) -> Result<Released> {
         let grant = &self.grant;
         let not_held = |message| {
-            let error = Error::new(ErrorKind::NotHeld, message);
-            Err(self.at(error.with_loss(self.loss().unwrap_or(LossCause::Released)), "release"))
+            let cause = self.loss().unwrap_or(LossCause::Released);
+            let error = Error::new(ErrorKind::NotHeld, format!("{message}: {cause}"));
+            Err(self.at(error.with_loss(cause), "release"))
         };
         // A shutdown waits for it from before the belief ends.
         let job = grant.shared.asking.start();

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The locks of one backend. A clone is cheap and is the same client: a
-/// [`shutdown`](Locks::shutdown) of one is the shutdown of all.
+/// [`shutdown`](Locks::shutdown) of one is the shutdown of all. A client with connections belongs to
+/// the runtime that it was made in, and is closed when that ends.
 ///
 /// A handle, such as the one from [`Locks::mutex`], is a name with options; making one asks nothing
 /// of the store, and two handles of one name are the same lock.
@@ -123,11 +124,12 @@ impl Locks {
     }
 
     /// Ends this client, see [`Lock::shutdown`]: held locks are lost, and when this returns every
-    /// release has left, also those that drops asked for.
+    /// release has left, also those that drops asked for. Acquisitions that somebody keeps and does
+    /// not poll are waited for as long as one command may take, and then taken out.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Indeterminate`] when a release could not be confirmed.
+    /// [`ErrorKind::Indeterminate`] when a release could not be confirmed and its TTL is not over.
     ///
     /// # Cancel safety
     ///

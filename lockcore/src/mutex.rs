@@ -24,12 +24,16 @@ impl Mutex {
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind). After an error nothing of ours holds the lock, or its
-    /// clean-up is on the way.
+    /// clean-up is on the way. [`Lost`](crate::ErrorKind::Lost) means that the place in the queue was
+    /// lost, because the store did not hear of us for one TTL or lost its data: call again.
     ///
     /// # Cancel safety
     ///
     /// The place in the queue is given up: gone within a round trip, or within the TTL when the
     /// store cannot be reached. So `tokio::time::timeout` and `select!` may be used around it.
+    ///
+    /// Poll it or drop it: one that is kept and not polled any more holds its place, and the lock
+    /// once its turn has come, for one TTL.
     pub async fn lock(&self) -> Result<Guard> {
         self.handle.lock(Mode::Exclusive).await
     }
