@@ -15,7 +15,8 @@ pub(crate) fn run(quick: bool) -> Result<()> {
 pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
     steps.step("tests", || {
         let all = ["test", "--workspace", "--all-features", "--", "--skip", FLAWS];
-        Sh::cargo(all).run()
+        let slow: &[&str] = if quick { &["--skip", CLUSTER] } else { &[] };
+        Sh::cargo(all).args(slow.iter().copied()).run()
     })?;
     // Apart from the others, for its table: the harness shows it only uncaptured.
     steps.step("flaws", || {
@@ -49,5 +50,7 @@ fn schedules() -> Result<()> {
 }
 
 const EXAMPLES: &[&str] = &["orders", "counter", "readers"];
+/// A cluster of its own for each case of the suite.
+const CLUSTER: &str = "cluster::conformance::";
 /// The test in which the suite has to catch each flaw of the fake store.
 const FLAWS: &str = "every_mutant_is_caught";
