@@ -18,3 +18,4 @@ mod restarts;
 mod scripts;
 mod stage;
 mod subscriptions;
+mod vanishing;

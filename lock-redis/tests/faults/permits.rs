@@ -3,31 +3,15 @@
 use std::time::Duration;
 
 use lock_conformance::time::{pause, soon};
-use lock_testkit::{Proxy, Redis, RedisOptions, Swallow};
+use lock_testkit::{Flavour, Swallow};
 use lockcore::{ErrorKind, Guard, Locks, Semaphore};
 
-use crate::stage::{Kind, config, connect, hasty, kind, ms, only_fences, until_waiting};
+use crate::stage::{Kind, config, connect, kind, ms, only_fences, until_waiting};
+use crate::vanishing::{NAME, Stage, WAYS};
 
-const NAME: &str = "name";
-
-/// A client whose replies can vanish, and one that loses none.
-struct Stage {
-    server: Redis,
-    proxy: Proxy,
-    victim: Locks,
-    other: Locks,
-}
+const LONG: Duration = Duration::from_secs(60);
 
 impl Stage {
-    async fn new() -> Self {
-        let server = RedisOptions::default().start().await;
-        let proxy = Proxy::resp(server.addr()).await;
-        let config = hasty(proxy.addr()).recheck(ms(200)).unwrap();
-        let victim = connect(config, ms(60_000)).await;
-        let other = connect(hasty(server.addr()), ms(60_000)).await;
-        Self { server, proxy, victim, other }
-    }
-
     fn semaphores(&self) -> (Semaphore, Semaphore) {
         let of = |locks: &Locks| locks.semaphore(NAME, 2).unwrap();
         (of(&self.victim), of(&self.other))
@@ -44,15 +28,13 @@ impl Stage {
     }
 }
 
-const WAYS: [Swallow; 2] = [Swallow::ThenCut, Swallow::ThenSilence];
-
 #[tokio::test]
 async fn a_permit_whose_reply_vanished_is_one_permit() {
     for then in WAYS {
         for what in [Kind::Try, Kind::Enqueue] {
-            let stage = Stage::new().await;
+            let stage = Stage::new(Flavour::Redis, LONG).await;
             let (victim, other) = stage.semaphores();
-            let swallowed = stage.proxy.swallow_reply_then(then, move |words| kind(words) == what);
+            let swallowed = stage.swallow(what, then);
             let first = match what {
                 Kind::Try => victim.try_acquire().await.unwrap().expect("one is free"),
                 _ => soon("a free permit", victim.acquire()).await.unwrap(),
@@ -73,7 +55,7 @@ async fn a_permit_whose_reply_vanished_is_one_permit() {
 #[tokio::test]
 async fn a_permit_whose_release_was_not_confirmed_is_given_back_once() {
     for then in WAYS {
-        let stage = Stage::new().await;
+        let stage = Stage::new(Flavour::Redis, LONG).await;
         let (victim, other) = stage.semaphores();
         let first = victim.acquire().await.unwrap();
         let second = other.acquire().await.unwrap();
@@ -96,7 +78,7 @@ async fn a_permit_whose_release_was_not_confirmed_is_given_back_once() {
 #[tokio::test]
 async fn a_reader_whose_reply_vanished_keeps_a_writer_out_for_as_long_as_it_reads() {
     for then in WAYS {
-        let stage = Stage::new().await;
+        let stage = Stage::new(Flavour::Redis, LONG).await;
         let (victim, other) =
             (stage.victim.rw_lock(NAME).unwrap(), stage.other.rw_lock(NAME).unwrap());
         let swallowed = stage.proxy.swallow_reply_then(then, |words| kind(words) == Kind::Enqueue);
@@ -121,7 +103,7 @@ async fn a_reader_whose_reply_vanished_keeps_a_writer_out_for_as_long_as_it_read
 /// As of a mutex: a connection that swallows renewals is given up in time.
 #[tokio::test]
 async fn a_connection_that_fell_silent_is_replaced_before_a_permit_is_lost() {
-    let stage = Stage::new().await;
+    let stage = Stage::new(Flavour::Redis, LONG).await;
     // No command is given up before two of its renewals could have come through.
     let victim = connect(config(stage.proxy.addr()), ms(2_400)).await;
     let guard = victim.semaphore(NAME, 2).unwrap().acquire().await.unwrap();
@@ -138,7 +120,7 @@ async fn a_connection_that_fell_silent_is_replaced_before_a_permit_is_lost() {
 
 #[tokio::test]
 async fn readers_that_are_let_in_together_have_tokens_of_their_own() {
-    let stage = Stage::new().await;
+    let stage = Stage::new(Flavour::Redis, LONG).await;
     let lock = stage.other.rw_lock(NAME).unwrap();
     let writer = lock.write().await.unwrap();
     let mut waits = Vec::new();

@@ -3,38 +3,14 @@
 use std::time::Duration;
 
 use lock_conformance::time::{pause, soon};
-use lock_testkit::{Flavour, Proxy, Redis, RedisOptions, Swallow, SwallowHandle};
-use lockcore::{ErrorKind, Guard, Locks, Released};
+use lock_testkit::{Flavour, Proxy, Swallow, SwallowHandle};
+use lockcore::{ErrorKind, Guard, Released};
 use tokio::task::JoinHandle;
 
-use crate::stage::{
-    Kind, config, connect, hasty, key, kind, ms, only_fences, until_waiting, value,
-};
-
-const WAYS: [Swallow; 2] = [Swallow::ThenCut, Swallow::ThenSilence];
-const NAME: &str = "name";
-
-/// A client whose replies can vanish, and one that loses none.
-struct Stage {
-    server: Redis,
-    proxy: Proxy,
-    victim: Locks,
-    other: Locks,
-}
+use crate::stage::{Kind, config, connect, key, kind, ms, only_fences, until_waiting, value};
+use crate::vanishing::{NAME, Stage, WAYS};
 
 impl Stage {
-    async fn new(flavour: Flavour, ttl: Duration) -> Self {
-        let server = RedisOptions::new(flavour).start().await;
-        let proxy = Proxy::resp(server.addr()).await;
-        let victim = connect(hasty(proxy.addr()).recheck(ms(200)).unwrap(), ttl).await;
-        let other = connect(hasty(server.addr()), ttl).await;
-        Self { server, proxy, victim, other }
-    }
-
-    fn swallow(&self, what: Kind, then: Swallow) -> SwallowHandle {
-        self.proxy.swallow_reply_then(then, move |words| kind(words) == what)
-    }
-
     fn victim_waits(&self) -> JoinHandle<lockcore::Result<Guard>> {
         let lock = self.victim.mutex(NAME).unwrap();
         tokio::spawn(async move { lock.lock().await })
