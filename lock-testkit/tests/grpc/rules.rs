@@ -132,6 +132,19 @@ async fn a_held_request_is_applied_though_its_client_gave_up() {
 }
 
 #[tokio::test]
+async fn a_client_that_gives_up_after_the_release_is_heard() {
+    let (server, proxy, client) = start().await;
+    let hold = proxy.hold_requests("*");
+    let mut call = client.open("Never").await;
+    call.send_last("x");
+    hold.hit(1, PATIENCE).await;
+    hold.release();
+    server.sees("Never end").await;
+    call.cancel();
+    server.sees("Never Some(CANCEL)").await;
+}
+
+#[tokio::test]
 async fn messages_get_lost_one_by_one() {
     let (server, proxy, client) = start().await;
     let mut open = client.open("Stream").await;
@@ -227,11 +240,16 @@ async fn refused_calls_never_reach_the_server() {
     assert_eq!(client.unary("through").await.unwrap().0, "0");
 
     let second = proxy.fail_nth("Echo/Unary", 2, 8, "");
+    let swallow = proxy.swallow_reply("Echo/Unary", 2);
     let mut statuses = Vec::new();
-    for text in ["1", "2", "3"] {
+    for text in ["1", "2"] {
         statuses.push(client.unary(text).await.unwrap().0);
     }
-    assert_eq!(statuses, ["0", "8", "0"]);
+    assert_eq!(statuses, ["0", "8"]);
+    // The refused one had no reply, so it is that of the next one.
+    assert!(!swallow.has_landed());
+    client.unary("3").await.unwrap_err();
+    assert!(swallow.has_landed() && server.saw("Unary 3"));
     assert_eq!(second.hits(), 1);
     assert!(!server.saw("Unary refused") && !server.saw("Unary 2"));
 }
