@@ -1,0 +1,578 @@
+//! The algorithm, on typed requests.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use lockcore::queue::Ahead;
+use lockcore::{
+    BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
+    LockName, LossCause, Mode, Renewal, Renewed, Result, Rule, Sessions, Standing, Ttl, Wake,
+    Withdrawn,
+};
+
+use crate::client::{Client, Compare, Look, Outcome, Row, Transaction, created_at};
+use crate::config::{BACKEND, EtcdConfig};
+use crate::error;
+use crate::keys::{Keys, claim, value};
+use crate::session::{Place, Session};
+use crate::watcher::Watcher;
+
+/// The commands of an etcd store.
+#[derive(Debug)]
+pub(crate) struct EtcdDriver {
+    client: Arc<Client>,
+    watcher: Watcher,
+    prefix: String,
+    max_waiters: usize,
+    /// The keys of what is held, by the revision that created them.
+    held: Mutex<HashMap<FencingToken, String>>,
+    guarantees: Guarantees,
+}
+
+impl EtcdDriver {
+    pub(crate) async fn connect(client: Client, config: &EtcdConfig) -> Result<Self> {
+        let client = Arc::new(client);
+        let has_tls = config.tls.is_some();
+        let least = probe(&client, &config.prefix).await;
+        let least = least.map_err(|error| error::at_first(error, has_tls))?;
+        Ok(Self {
+            watcher: Watcher::start(client.clone()),
+            client,
+            prefix: config.prefix.clone(),
+            max_waiters: config.max_waiters,
+            held: Mutex::default(),
+            guarantees: guarantees(least),
+        })
+    }
+
+    /// The compare that is true while the grant of this token stands.
+    pub(crate) fn while_held(&self, token: FencingToken) -> Result<Compare> {
+        let key = self.held().get(&token).cloned();
+        let key = key.ok_or_else(|| {
+            let message = "this client holds no lock with this token: it was lost or released, or \
+                           another client holds it";
+            Error::new(ErrorKind::NotHeld, message).at(BACKEND, "while_held")
+        })?;
+        Ok(created_at(key, token))
+    }
+
+    /// Asks once for a place, or for the lock itself. `None` if the epoch was old.
+    async fn ask(&self, session: &Session, place: &Place, entry: &Entry) -> Result<Option<Found>> {
+        let epoch = session.epoch.load(SeqCst);
+        let mode = entry.request().mode();
+        let mut ask = Transaction::default().if_version(&session.epoch_key, epoch);
+        if !entry.waits() {
+            ask = match mode {
+                Mode::Exclusive | Mode::Permit { .. } => ask.if_older(place.all(), 1),
+                Mode::Shared => {
+                    ask.if_older(place.keys.exclusive(), 1).if_older(place.keys.permits(), 1)
+                }
+            };
+        }
+        let own = Look::at(place.own.as_str());
+        ask = ask
+            .put(&place.own, &value(entry), session.lease)
+            .look(&own)
+            .or_look(&Look::at(session.epoch_key.as_str()))
+            .or_look(&own);
+        for look in looks(&place.keys, mode, None) {
+            ask = ask.look(&look).or_look(&look);
+        }
+        let mut outcome = self.send(session, place, ask).await?;
+        if outcome.held {
+            outcome.wrote()?;
+            return read(&mut outcome, mode).map(Some);
+        }
+        let (rows, _) = outcome.found()?;
+        let now = rows.first().map_or(0, |row| row.version);
+        if now != epoch {
+            session.epoch.fetch_max(now, SeqCst);
+            return Ok(None);
+        }
+        read(&mut outcome, mode).map(Some)
+    }
+
+    /// Sends a request to queue, and remembers until it is answered that it may be under way.
+    async fn send(
+        &self,
+        session: &Session,
+        place: &Place,
+        ask: Transaction,
+    ) -> Result<Outcome> {
+        place.unanswered.fetch_add(1, SeqCst);
+        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+        let outcome = self.client.run(ask, until).await;
+        if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Indeterminate) {
+            place.unanswered.fetch_sub(1, SeqCst);
+        }
+        outcome
+    }
+
+    /// Takes a permit without waiting, where others have some: if nobody came since they were
+    /// counted, the count is not more.
+    async fn try_permit(
+        &self,
+        session: &Session,
+        place: &Place,
+        entry: &Entry,
+        of: NonZeroU32,
+        mut found: Found,
+    ) -> Result<Option<Found>> {
+        let mode = entry.request().mode();
+        while found.own.is_none() && found.ahead.len() < of.get() as usize {
+            check_kind(&place.keys, mode, &found)?;
+            let own = Look::at(place.own.as_str());
+            let mut ask = Transaction::default()
+                .if_version(&session.epoch_key, session.epoch.load(SeqCst))
+                .if_older(place.all(), found.revision + 1)
+                .put(&place.own, &value(entry), session.lease)
+                .look(&own)
+                .or_look(&own);
+            for look in looks(&place.keys, mode, None) {
+                ask = ask.look(&look).or_look(&look);
+            }
+            let mut outcome = self.send(session, place, ask).await?;
+            let held = outcome.held;
+            if held {
+                outcome.wrote()?;
+            }
+            found = read(&mut outcome, mode)?;
+            if held {
+                break;
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// What a look at the queue says of the entry.
+    fn judge(&self, place: &Place, entry: &Entry, found: Found) -> Result<Standing> {
+        let mode = entry.request().mode();
+        check_kind(&place.keys, mode, &found)?;
+        if !entry.waits() && found.own.is_none() {
+            return Ok(Standing::Busy);
+        }
+        let Some(own) = &found.own else { return Err(Error::lost(LossCause::Revoked)) };
+        place.created.store(own.created, SeqCst);
+        let is_admitted = match mode {
+            Mode::Exclusive | Mode::Shared => found.ahead.is_empty(),
+            Mode::Permit { of } => found.ahead.len() < of.get() as usize,
+        };
+        if is_admitted {
+            place.stop_listening();
+            let token = u64::try_from(own.created).ok().and_then(FencingToken::new);
+            let token = token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
+            self.held().insert(token, place.own.clone());
+            return Ok(Standing::Granted(token));
+        }
+        place.wait_for(found.ahead);
+        Ok(Standing::Queued { recheck: None })
+    }
+
+    /// Takes out what must not stay, before its error is told. If that cannot be done the outcome is
+    /// unknown, and the engine sees to it.
+    async fn clean_up(&self, session: &Session, entry: &Entry) -> Result<()> {
+        if session.place(entry).is_none() {
+            return Ok(());
+        }
+        self.withdraw(session, entry).await.map(drop).map_err(|error| {
+            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+            Error::indeterminate(until, "a place in the queue could not be given up yet")
+                .with_source(error)
+        })
+    }
+
+    /// Takes out an entry of which requests may still be under way, wherever they are.
+    async fn fence_off(&self, session: &Session, place: &Place) -> Result<bool> {
+        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+        loop {
+            let epoch = session.epoch.load(SeqCst);
+            let fence = Transaction::default()
+                .if_version(&session.epoch_key, epoch)
+                .put(&session.epoch_key, "", session.lease)
+                .delete(&place.own)
+                .or_look(&Look::at(session.epoch_key.as_str()));
+            let mut outcome = match self.client.run(fence, until).await {
+                Ok(outcome) => outcome,
+                // With its lease everything is gone, and nothing can come.
+                Err(error) if error.kind() == ErrorKind::Lost => return Ok(false),
+                Err(error) if error::is_full(&error) => {
+                    // A full store takes no fence, and nothing that is under way. When it is not
+                    // full any more, the fence will tell.
+                    self.client.delete(&place.own, until).await?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
+            if outcome.held {
+                session.epoch.fetch_max(epoch + 1, SeqCst);
+                outcome.wrote()?;
+                return outcome.deleted();
+            }
+            let (rows, _) = outcome.found()?;
+            session.epoch.fetch_max(rows.first().map_or(0, |row| row.version), SeqCst);
+        }
+    }
+
+    /// Whether those for whom the entry waits are all there, and the entry itself.
+    async fn has_not_moved(&self, place: &Place, ahead: &[Row]) -> Result<bool> {
+        let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
+        for row in ahead {
+            ask = ask.look(&Look::at(String::from_utf8_lossy(&row.key)));
+        }
+        let mut outcome = self.client.run(ask, BootInstant::now()).await?;
+        let is_there = |found: (Vec<Row>, usize), created| {
+            found.0.first().is_some_and(|row| row.created == created)
+        };
+        if !is_there(outcome.found()?, place.created.load(SeqCst)) {
+            return Err(Error::lost(LossCause::Revoked));
+        }
+        for row in ahead {
+            if !is_there(outcome.found()?, row.created) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn renew_one(&self, session: &Session) -> Result<Renewed> {
+        // Less than the keeper waits, so that a silent connection is noticed here.
+        let limit = self.client.request_timeout().min(session.ttl.renewal_period() * 2 / 5);
+        let stream = session.take_stream();
+        let (is_kept, stream) = self.client.keep_alive(session.lease, stream, limit).await?;
+        session.give_stream(stream);
+        Ok(if is_kept { Renewed::Kept } else { Renewed::Gone(LossCause::SessionEnded) })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<FencingToken, String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Driver for EtcdDriver {
+    type Session = Session;
+
+    fn guarantees(&self) -> &Guarantees {
+        &self.guarantees
+    }
+
+    fn sessions(&self) -> Sessions {
+        Sessions::Shared
+    }
+
+    async fn open(&self, entry: &Entry) -> Result<Session> {
+        let ttl = entry.request().ttl();
+        let lease = lease_id()?;
+        let granted = self.client.grant(lease, seconds(ttl)).await?;
+        if granted < seconds(ttl) {
+            let message = format!("the server gives leases of {granted} s and no longer ones");
+            return Err(Error::new(ErrorKind::InvalidConfig, message));
+        }
+        Ok(Session::new(&self.prefix, lease, ttl))
+    }
+
+    async fn enqueue(&self, session: &Session, entry: &Entry) -> Result<Standing> {
+        let place = session.seat(&self.prefix, entry);
+        let mut found = loop {
+            match self.ask(session, &place, entry).await {
+                Ok(Some(found)) => break Ok(found),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        if let (Ok(seen), Mode::Permit { of }, false) =
+            (&found, entry.request().mode(), entry.waits())
+            && seen.own.is_none()
+        {
+            let seen = seen.clone();
+            found = self
+                .try_permit(session, &place, entry, of, seen)
+                .await
+                .map(|found| found.expect("BUG: it always looks"));
+        }
+        let standing = match found {
+            Ok(found) if entry.waits() && self.is_full(entry.request().mode(), &found) => {
+                Err(Error::new(
+                    ErrorKind::QueueFull,
+                    "as many wait for this name as `max_waiters` allows; nothing was queued",
+                ))
+            }
+            Ok(found) => self.judge(&place, entry, found),
+            Err(error) => Err(error),
+        };
+        match &standing {
+            Ok(Standing::Granted(_) | Standing::Queued { .. }) => {}
+            Err(error) if error.kind() == ErrorKind::Indeterminate => {}
+            Ok(Standing::Busy) | Err(_) => self.clean_up(session, entry).await?,
+        }
+        standing
+    }
+
+    async fn wake(&self, session: &Session, entry: &Entry) -> Result<Wake> {
+        let Some(place) = session.place(entry) else { return Ok(Wake::Check) };
+        let (ear, since) = place.listen(&self.watcher);
+        if !ear.has_heard.load(SeqCst) {
+            let limit = self.client.request_timeout().saturating_sub(since.elapsed());
+            if tokio::time::timeout(limit, ear.look.notified()).await.is_err() {
+                ear.has_heard.store(true, SeqCst);
+                self.watcher.reopen();
+                ear.look.notified().await;
+            }
+        } else {
+            ear.look.notified().await;
+        }
+        if ear.is_deaf.load(SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "the server does not notify"));
+        }
+        Ok(Wake::Check)
+    }
+
+    async fn check(&self, session: &Session, entry: &Entry) -> Result<Standing> {
+        let place = session.place(entry).ok_or_else(|| Error::lost(LossCause::Revoked))?;
+        let ahead = place.ahead();
+        if !ahead.is_empty()
+            && ahead.len() <= FEW
+            && self.has_not_moved(&place, &ahead).await?
+        {
+            return Ok(Standing::Queued { recheck: None });
+        }
+        let mode = entry.request().mode();
+        let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
+        for look in looks(&place.keys, mode, Some(place.created.load(SeqCst))) {
+            ask = ask.look(&look);
+        }
+        let mut outcome = self.client.run(ask, BootInstant::now()).await?;
+        let found = read(&mut outcome, mode)?;
+        self.judge(&place, entry, found)
+    }
+
+    async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
+        let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
+        place.stop_listening();
+        let ends_alone = entry.request().renewal() != Renewal::Auto;
+        let removed = if place.unanswered.load(SeqCst) == 0 || ends_alone {
+            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+            self.client.delete(&place.own, until).await?
+        } else {
+            self.fence_off(session, &place).await?
+        };
+        if let Some(token) =
+            u64::try_from(place.created.load(SeqCst)).ok().and_then(FencingToken::new)
+        {
+            self.held().remove(&token);
+        }
+        session.leave(entry);
+        Ok(if removed { Withdrawn::Removed } else { Withdrawn::Absent })
+    }
+
+    async fn renew(&self, sessions: &[Arc<Session>]) -> Vec<Result<Renewed>> {
+        join_all(sessions.iter().map(|session| self.renew_one(session))).await
+    }
+
+    async fn missing(&self, session: &Session, entries: &[Arc<Entry>]) -> Result<Vec<EntryId>> {
+        let places: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| Some((entry.id(), session.place(entry)?)))
+            .collect();
+        // Too many for one answer are all looked for.
+        let listed = self.client.keys_of(session.lease).await.unwrap_or_default();
+        let listed: HashSet<_> = listed.iter().map(Vec::as_slice).collect();
+        let doubtful: Vec<_> = places
+            .iter()
+            .filter(|(_, place)| !listed.contains(place.own.as_bytes()))
+            .collect();
+        let mut missing = Vec::new();
+        for some in doubtful.chunks(FEW) {
+            let mut ask = Transaction::default();
+            for (_, place) in some {
+                ask = ask.look(&Look::at(place.own.as_str()));
+            }
+            let mut outcome = self.client.run(ask, BootInstant::now()).await?;
+            for (id, place) in some {
+                let (rows, _) = outcome.found()?;
+                let created = place.created.load(SeqCst);
+                if rows.first().is_none_or(|row| row.created != created) {
+                    missing.push(*id);
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn end(&self, session: &Session) -> Result<()> {
+        session.give_stream(None);
+        self.client.revoke(session.lease).await
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Inspection> {
+        let keys = Keys::new(&self.prefix, name);
+        let ask = Transaction::default().look(&Look::all(keys.all()));
+        let (rows, _) = self.client.run(ask, BootInstant::now()).await?.found()?;
+        let mut before = Ahead::default();
+        let (mut holders, mut waiters) = (Vec::new(), Vec::new());
+        for row in rows {
+            let mode = keys.mode(&row.key);
+            let token = u64::try_from(row.created).ok().and_then(FencingToken::new);
+            if before.admits(mode) {
+                holders.push(claim(&row.value, token));
+            } else {
+                waiters.push(claim(&row.value, None));
+            }
+            before.add(mode);
+        }
+        Ok(Inspection::new(holders, waiters))
+    }
+
+    async fn close(&self) {
+        self.client.close();
+    }
+}
+
+impl EtcdDriver {
+    /// Whether more wait than may, this one included.
+    fn is_full(&self, mode: Mode, found: &Found) -> bool {
+        let hold = match mode {
+            Mode::Exclusive | Mode::Shared => 1,
+            Mode::Permit { of } => of.get() as usize,
+        };
+        !found.ahead.is_empty() && found.count.saturating_sub(hold) > self.max_waiters
+    }
+}
+
+/// What a look at the queue has shown.
+#[derive(Clone, Debug)]
+struct Found {
+    own: Option<Row>,
+    /// Those before us for whom we would wait, or may have to.
+    ahead: Vec<Row>,
+    /// How many stand under the name.
+    count: usize,
+    revision: i64,
+}
+
+/// What to ask to see whose turn it is: not for all who are there, only for those that matter.
+///
+/// For whoever wants it alone that is the one before; for a reader, the last writer, and whether
+/// somebody has a permit; for a permit, as many as there are permits. `until` is the revision of our
+/// key, if it is known; without it nobody is behind us yet.
+fn looks(keys: &Keys, mode: Mode, until: Option<i64>) -> Vec<Look> {
+    let looks = match mode {
+        Mode::Exclusive => vec![Look::newest(keys.all(), 2)],
+        Mode::Permit { of } => vec![Look::newest(keys.all(), i64::from(of.get()) + 1)],
+        Mode::Shared => vec![
+            Look::newest(keys.exclusive(), 1),
+            Look::newest(keys.permits(), 1),
+            Look::count(keys.all()),
+        ],
+    };
+    let at = |look: Look| until.map_or(look.clone(), |until| look.until(until));
+    let counted = matches!(mode, Mode::Shared);
+    let last = looks.len() - 1;
+    let at_place = |(place, look)| if counted && place == last { look } else { at(look) };
+    looks.into_iter().enumerate().map(at_place).collect()
+}
+
+/// Reads what was found, our own key first.
+fn read(outcome: &mut Outcome, mode: Mode) -> Result<Found> {
+    let revision = outcome.revision;
+    let own = outcome.found()?.0.into_iter().next();
+    let (mut ahead, mut count) = outcome.found()?;
+    if mode == Mode::Shared {
+        ahead.append(&mut outcome.found()?.0);
+        count = outcome.found()?.1;
+    }
+    if let Some(own) = &own {
+        ahead.retain(|row| row.created < own.created);
+    }
+    if let Mode::Permit { of } = mode {
+        ahead.truncate(of.get() as usize);
+    }
+    Ok(Found { own, ahead, count, revision })
+}
+
+/// That all before us want what we want, and will go one day.
+fn check_kind(keys: &Keys, mode: Mode, found: &Found) -> Result<()> {
+    for row in &found.ahead {
+        let present = keys.mode(&row.key);
+        let is_other = match (mode, present) {
+            (Mode::Permit { of }, Mode::Permit { of: theirs }) => of != theirs,
+            (Mode::Permit { .. }, _) | (_, Mode::Permit { .. }) => true,
+            _ => false,
+        };
+        if is_other {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!(
+                    "this name is in use as {present} and cannot be taken as {mode} meanwhile: all \
+                     who use a name want the same kind of lock, and the same count of permits"
+                ),
+            ));
+        }
+        if row.lease == 0 {
+            let message = format!(
+                "the key `{}` has no lease and would be in the way for ever: another program wrote \
+                 it; remove it, or choose another name or `prefix`",
+                String::from_utf8_lossy(&row.key).escape_debug()
+            );
+            return Err(Error::new(ErrorKind::Backend, message));
+        }
+    }
+    Ok(())
+}
+
+/// Learns the shortest TTL that the server grants, and sees that we may do what locks need.
+async fn probe(client: &Client, prefix: &str) -> Result<Ttl> {
+    let lease = lease_id()?;
+    let least = client.grant(lease, 1).await?;
+    let session = Session::new(prefix, lease, Ttl::DEFAULT);
+    let until = BootInstant::now().saturating_add(Duration::from_secs(least.unsigned_abs()));
+    let trial = Transaction::default()
+        .if_version(&session.epoch_key, 0)
+        .put(&session.epoch_key, "", lease)
+        .look(&Look::all(Keys::new(prefix, &LockName::new("probe")?).all()))
+        .or_look(&Look::at(session.epoch_key.as_str()));
+    let tried = async {
+        client.run(trial, until).await?;
+        client.delete(&session.epoch_key, until).await
+    };
+    let tried = tried.await;
+    // It is short, and goes by itself if this fails.
+    let revoked = client.revoke(lease).await;
+    tried?;
+    revoked?;
+    Ttl::new(Duration::from_secs(least.unsigned_abs()))
+}
+
+/// A number that no other lease has.
+fn lease_id() -> Result<i64> {
+    let bits = EntryId::random()?.as_u128() as i64 & i64::MAX;
+    Ok(bits.max(1))
+}
+
+fn seconds(ttl: Ttl) -> i64 {
+    i64::try_from(ttl.as_duration().as_secs()).unwrap_or(i64::MAX)
+}
+
+fn guarantees(least: Ttl) -> Guarantees {
+    Guarantees::all(BACKEND)
+        .with_ttl(least..=Ttl::MAX)
+        .with_ttl_step(Duration::from_secs(1))
+        .except(
+            Rule::R1,
+            "a lock may be granted twice when somebody deletes its key or revokes its lease; the \
+             holder learns it with its next renewal. Servers of 3.4 before 3.4.31 may do so by \
+             themselves after a change of leader",
+        )
+        .except(
+            Rule::R2,
+            "tokens fall if the cluster is restored from a backup without `--bump-revision`",
+        )
+}
+
+/// So many keys are looked for in one transaction: servers take 128 steps unless told otherwise.
+const FEW: usize = 100;
