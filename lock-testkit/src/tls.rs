@@ -23,6 +23,11 @@ impl TlsOptions {
         self.plain_port
     }
 
+    #[cfg(feature = "etcd")]
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.client_certificates
+    }
+
     /// TLS only, with a good certificate for `localhost` and 127.0.0.1, and none asked of clients.
     #[must_use]
     pub fn new() -> Self {
