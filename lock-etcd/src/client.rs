@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use self::dial::{Conn, Dialer};
 pub(crate) use self::keep_alive::KeepAlive;
 pub(crate) use self::transaction::{Look, Outcome, Row, Transaction};
-pub(crate) use self::watch::{Watches, WatchEvent};
+pub(crate) use self::watch::{WatchEvent, Watches};
 use crate::config::EtcdConfig;
 use crate::error::{self, Fate};
 
@@ -93,7 +93,11 @@ impl Client {
     }
 
     /// Runs a transaction. What it may have left is gone at `until`, if its outcome is unknown.
-    pub(crate) async fn run(&self, transaction: Transaction, until: BootInstant) -> Result<Outcome> {
+    pub(crate) async fn run(
+        &self,
+        transaction: Transaction,
+        until: BootInstant,
+    ) -> Result<Outcome> {
         let transaction = transaction.into_inner();
         let answer = self.ask(self.request_timeout, until, |conn| {
             let (mut kv, transaction) = (conn.kv.clone(), transaction.clone());
@@ -291,7 +295,9 @@ impl Shared {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("members", &self.shared.dialer.members()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("members", &self.shared.dialer.members())
+            .finish_non_exhaustive()
     }
 }
 

@@ -98,12 +98,7 @@ impl EtcdDriver {
     }
 
     /// Sends a request to queue, and remembers until it is answered that it may be under way.
-    async fn send(
-        &self,
-        session: &Session,
-        place: &Place,
-        ask: Transaction,
-    ) -> Result<Outcome> {
+    async fn send(&self, session: &Session, place: &Place, ask: Transaction) -> Result<Outcome> {
         place.unanswered.fetch_add(1, SeqCst);
         let until = BootInstant::now().saturating_add(session.ttl.as_duration());
         let outcome = self.client.run(ask, until).await;
@@ -149,10 +144,29 @@ impl EtcdDriver {
         Ok(Some(found))
     }
 
+    /// That clients of another kind who are before us will go one day.
+    async fn check_foreigners(&self, place: &Place, found: &Found) -> Result<()> {
+        for row in found.ahead.iter().filter(|row| !place.keys.is_ours(&row.key)) {
+            let key = String::from_utf8_lossy(&row.key);
+            let ask = Transaction::default().look(&Look::whole(key.clone()));
+            let (rows, _) = self.client.run(ask, BootInstant::now()).await?.found()?;
+            if rows.first().is_some_and(|row| row.lease == 0) {
+                let message = format!(
+                    "the key `{}` has no lease and would be in the way for ever: another program \
+                     wrote it; remove it, or choose another name or `prefix`",
+                    key.escape_debug()
+                );
+                return Err(Error::new(ErrorKind::Backend, message));
+            }
+        }
+        Ok(())
+    }
+
     /// What a look at the queue says of the entry.
-    fn judge(&self, place: &Place, entry: &Entry, found: Found) -> Result<Standing> {
+    async fn judge(&self, place: &Place, entry: &Entry, found: Found) -> Result<Standing> {
         let mode = entry.request().mode();
         check_kind(&place.keys, mode, &found)?;
+        self.check_foreigners(place, &found).await?;
         if !entry.waits() && found.own.is_none() {
             return Ok(Standing::Busy);
         }
@@ -165,7 +179,8 @@ impl EtcdDriver {
         if is_admitted {
             place.stop_listening();
             let token = u64::try_from(own.created).ok().and_then(FencingToken::new);
-            let token = token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
+            let token =
+                token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
             self.held().insert(token, place.own.clone());
             return Ok(Standing::Granted(token));
         }
@@ -302,7 +317,7 @@ impl Driver for EtcdDriver {
                     "as many wait for this name as `max_waiters` allows; nothing was queued",
                 ))
             }
-            Ok(found) => self.judge(&place, entry, found),
+            Ok(found) => self.judge(&place, entry, found).await,
             Err(error) => Err(error),
         };
         match &standing {
@@ -335,10 +350,7 @@ impl Driver for EtcdDriver {
     async fn check(&self, session: &Session, entry: &Entry) -> Result<Standing> {
         let place = session.place(entry).ok_or_else(|| Error::lost(LossCause::Revoked))?;
         let ahead = place.ahead();
-        if !ahead.is_empty()
-            && ahead.len() <= FEW
-            && self.has_not_moved(&place, &ahead).await?
-        {
+        if !ahead.is_empty() && ahead.len() <= FEW && self.has_not_moved(&place, &ahead).await? {
             return Ok(Standing::Queued { recheck: None });
         }
         let mode = entry.request().mode();
@@ -348,7 +360,7 @@ impl Driver for EtcdDriver {
         }
         let mut outcome = self.client.run(ask, BootInstant::now()).await?;
         let found = read(&mut outcome, mode)?;
-        self.judge(&place, entry, found)
+        self.judge(&place, entry, found).await
     }
 
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
@@ -375,17 +387,13 @@ impl Driver for EtcdDriver {
     }
 
     async fn missing(&self, session: &Session, entries: &[Arc<Entry>]) -> Result<Vec<EntryId>> {
-        let places: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| Some((entry.id(), session.place(entry)?)))
-            .collect();
+        let places: Vec<_> =
+            entries.iter().filter_map(|entry| Some((entry.id(), session.place(entry)?))).collect();
         // Too many for one answer are all looked for.
         let listed = self.client.keys_of(session.lease).await.unwrap_or_default();
         let listed: HashSet<_> = listed.iter().map(Vec::as_slice).collect();
-        let doubtful: Vec<_> = places
-            .iter()
-            .filter(|(_, place)| !listed.contains(place.own.as_bytes()))
-            .collect();
+        let doubtful: Vec<_> =
+            places.iter().filter(|(_, place)| !listed.contains(place.own.as_bytes())).collect();
         let mut missing = Vec::new();
         for some in doubtful.chunks(FEW) {
             let mut ask = Transaction::default();
@@ -495,7 +503,7 @@ fn read(outcome: &mut Outcome, mode: Mode) -> Result<Found> {
     Ok(Found { own, ahead, count, revision })
 }
 
-/// That all before us want what we want, and will go one day.
+/// That all before us want what we want.
 fn check_kind(keys: &Keys, mode: Mode, found: &Found) -> Result<()> {
     for row in &found.ahead {
         let present = keys.mode(&row.key);
@@ -512,14 +520,6 @@ fn check_kind(keys: &Keys, mode: Mode, found: &Found) -> Result<()> {
                      who use a name want the same kind of lock, and the same count of permits"
                 ),
             ));
-        }
-        if row.lease == 0 {
-            let message = format!(
-                "the key `{}` has no lease and would be in the way for ever: another program wrote \
-                 it; remove it, or choose another name or `prefix`",
-                String::from_utf8_lossy(&row.key).escape_debug()
-            );
-            return Err(Error::new(ErrorKind::Backend, message));
         }
     }
     Ok(())

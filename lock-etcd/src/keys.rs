@@ -67,6 +67,13 @@ impl Keys {
         Span { from: format!("{}~p", self.base), to: format!("{}~q", self.base) }
     }
 
+    /// Whether a key of this name may be one of ours.
+    pub(crate) fn is_ours(&self, key: &[u8]) -> bool {
+        let id = key.get(self.base.len()..).unwrap_or_default();
+        let id = id.rsplit(|byte| *byte == b'-').next().unwrap_or_default();
+        id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit)
+    }
+
     /// The mode that a key of this name says.
     pub(crate) fn mode(&self, key: &[u8]) -> Mode {
         let read = || {
@@ -97,8 +104,11 @@ pub(crate) fn value(entry: &Entry) -> String {
 /// Whom the value of a key names: a holder, if it has a token.
 pub(crate) fn claim(value: &[u8], token: Option<FencingToken>) -> Claim {
     let read = || {
-        let (word, origin) =
-            std::str::from_utf8(value).ok()?.strip_prefix(MARK)?.strip_prefix(' ')?.split_once(' ')?;
+        let (word, origin) = std::str::from_utf8(value)
+            .ok()?
+            .strip_prefix(MARK)?
+            .strip_prefix(' ')?
+            .split_once(' ')?;
         let (since, owner) = read_origin(origin)?;
         Some((ModeWord::read(word)?, since, owner))
     };
@@ -155,11 +165,13 @@ mod tests {
         for mode in [Mode::Exclusive, Mode::Shared, permit()] {
             let key = keys.own(&entry(mode));
             assert_eq!(keys.mode(key.as_bytes()), mode);
+            assert!(keys.is_ours(key.as_bytes()));
             assert!(within(&keys.all(), &key), "{key}");
             assert_eq!(within(&keys.exclusive(), &key), mode == Mode::Exclusive, "{key}");
             assert_eq!(within(&keys.permits(), &key), mode == permit(), "{key}");
         }
         assert_eq!(keys.mode(b"shop/a%2Fb/694d95ba"), Mode::Exclusive);
+        assert!(!keys.is_ours(b"shop/a%2Fb/694d95ba") && !keys.is_ours(b"shop"));
     }
 
     #[test]
@@ -185,7 +197,7 @@ mod tests {
         #[test]
         fn garbage_is_somebody(value in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = claim(&value, None);
-            let _ = keys("p", "n").mode(&value);
+            let _ = (keys("p", "n").mode(&value), keys("p", "n").is_ours(&value));
         }
     }
 }

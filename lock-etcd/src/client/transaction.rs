@@ -16,7 +16,7 @@ pub(crate) struct Transaction {
     otherwise: Vec<TxnOp>,
 }
 
-/// A question for keys, without their values unless they are asked for.
+/// A question for keys, without values and leases unless these are asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     key: String,
@@ -24,6 +24,11 @@ pub(crate) struct Look {
 }
 
 impl Look {
+    /// For one key, with its value and its lease.
+    pub(crate) fn whole(key: impl Into<String>) -> Self {
+        Self { key: key.into(), options: GetOptions::new() }
+    }
+
     /// For one key.
     pub(crate) fn at(key: impl Into<String>) -> Self {
         Self { key: key.into(), options: GetOptions::new().with_keys_only() }
@@ -52,9 +57,8 @@ impl Look {
 
     /// For all, with their values, the oldest first.
     pub(crate) fn all(span: Span) -> Self {
-        let options = GetOptions::new()
-            .with_range(span.to)
-            .with_sort(SortTarget::Create, SortOrder::Ascend);
+        let options =
+            GetOptions::new().with_range(span.to).with_sort(SortTarget::Create, SortOrder::Ascend);
         Self { key: span.from, options }
     }
 
@@ -144,7 +148,7 @@ pub(crate) struct Row {
     /// The revision that created it.
     pub(crate) created: i64,
     pub(crate) version: i64,
-    /// Zero if it has none.
+    /// Zero if it has none, or was not asked for: servers since 3.6 do not tell it with keys alone.
     pub(crate) lease: i64,
 }
 
