@@ -19,7 +19,7 @@ mod wait;
 
 pub use cluster::{Cluster, key_slot};
 #[cfg(feature = "etcd")]
-pub use etcd::{Etcd, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
+pub use etcd::{Etcd, EtcdCluster, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
 pub use port::Port;
 pub use process::Process;
 pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};

@@ -24,7 +24,7 @@ impl Etcd {
         self.must("/v3/auth/user/delete", json!({"name": name})).await;
     }
 
-    /// Gives a user another password, and makes the tokens it has void.
+    /// Gives a user a password, and makes the tokens it has void. It may be the password it has.
     pub async fn change_password(&self, name: &str, password: &str) {
         self.must("/v3/auth/user/changepw", json!({"name": name, "password": password})).await;
     }
