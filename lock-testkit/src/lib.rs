@@ -3,6 +3,8 @@
 
 pub mod child;
 mod cluster;
+#[cfg(feature = "etcd")]
+pub mod grpc;
 mod port;
 mod process;
 mod proxy;
@@ -16,6 +18,8 @@ mod tools;
 mod wait;
 
 pub use cluster::{Cluster, key_slot};
+#[cfg(feature = "etcd")]
+pub use grpc::GrpcProxy;
 pub use port::Port;
 pub use process::Process;
 pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};
