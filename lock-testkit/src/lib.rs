@@ -5,6 +5,8 @@ pub mod child;
 mod cluster;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(feature = "etcd")]
+pub mod grpc;
 mod port;
 mod process;
 mod proxy;
@@ -20,6 +22,8 @@ mod wait;
 pub use cluster::{Cluster, key_slot};
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdCluster, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
+#[cfg(feature = "etcd")]
+pub use grpc::GrpcProxy;
 pub use port::Port;
 pub use process::Process;
 pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};
