@@ -56,7 +56,8 @@ macro_rules! single {
         #[async_trait]
         impl Harness for $harness {
             const BACKEND: &'static str = $backend;
-            const OPT_OUTS: &'static [(&'static str, &'static str)] = &[];
+            const OPT_OUTS: &'static [(&'static str, &'static str)] =
+                &[("r02_tokens_rise_over_a_loss_of_data", LOST_DATA)];
 
             async fn start() -> Self {
                 Self(Single::start($version).await)
@@ -104,7 +105,7 @@ macro_rules! single {
             }
 
             async fn notifications(&self) -> usize {
-                0
+                self.0.links.lock().unwrap().iter().map(|link| link.notifications()).sum()
             }
         }
     };
@@ -118,6 +119,8 @@ fn short_ttl() -> Ttl {
     Ttl::new(Duration::from_secs(least.as_secs_f64().ceil() as u64)).unwrap()
 }
 
+const LOST_DATA: &str = "tokens are revisions of the store: one that lost its data, which takes the \
+                         loss of most members, counts anew";
 const PREFIX: &str = "leasehold/";
 const EPOCHS: &str = "leasehold/~/";
 /// Leases are looked through every half second; the rest is for two busy cores.
