@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::acquisition::Acquisition;
+use crate::audit;
 use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
 use crate::engine_lease::Grant;
@@ -107,7 +108,8 @@ impl<D: Driver> Engine<D> {
     #[must_use]
     pub fn new(driver: D, config: EngineConfig) -> Self {
         let (driver, runtime) = (Arc::new(driver), Handle::current());
-        let keeper = Keeper::start(driver.clone(), &runtime);
+        let (kept, renewals) = mpsc::unbounded_channel();
+        let keeper = Keeper::start(driver.clone(), &runtime, kept);
         let shared = Shared {
             driver,
             config,
@@ -121,7 +123,9 @@ impl<D: Driver> Engine<D> {
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        shared.runtime.spawn(audit::run(Arc::downgrade(&shared), renewals));
+        Self { shared }
     }
 
     /// The driver.
@@ -255,6 +259,12 @@ impl<D: Driver> Shared<D> {
     /// It holds no more.
     pub(crate) fn held(&self, id: EntryId) {
         remove(&mut self.active().holds, id);
+    }
+
+    /// What is held in this session.
+    pub(crate) fn held_in(&self, tenure: &Arc<Tenure<D::Session>>) -> Vec<Arc<Grant<D>>> {
+        let held = self.active().holds.values().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        held.into_iter().filter(|grant| grant.is_in(tenure)).collect()
     }
 
     /// Something was left to its TTL in the store; the shutdown will say so.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::clock::sleep_until;
-use crate::driver::{Driver, Renewed};
+use crate::driver::{Driver, Renewed, Sessions};
 use crate::{BootInstant, Error, LossCause, Result, Term, Ttl, term};
 
 /// A session with the time that it is valid for: what is renewed, and lost, as one.
@@ -75,8 +75,12 @@ struct Schedule<S> {
 type Due<S> = BTreeMap<(BootInstant, u64), Weak<Tenure<S>>>;
 
 impl<S: Send + Sync + 'static> Keeper<S> {
-    /// A keeper whose loop ends when it is dropped.
-    pub(crate) fn start<D: Driver<Session = S>>(driver: Arc<D>, runtime: &Handle) -> Self {
+    /// A keeper whose loop ends when it is dropped. It tells `kept` of what was renewed.
+    pub(crate) fn start<D: Driver<Session = S>>(
+        driver: Arc<D>,
+        runtime: &Handle,
+        kept: mpsc::UnboundedSender<Arc<Tenure<S>>>,
+    ) -> Self {
         let schedule = Arc::new(Schedule {
             due: Mutex::default(),
             numbers: AtomicU64::new(1),
@@ -86,7 +90,7 @@ impl<S: Send + Sync + 'static> Keeper<S> {
         });
         // Also when the runtime ends before the loop has begun.
         let end = End(schedule.clone());
-        runtime.spawn(run(driver, end));
+        runtime.spawn(run(driver, end, kept));
         Self { schedule }
     }
 
@@ -168,13 +172,17 @@ impl<S> Schedule<S> {
     }
 }
 
-async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>) {
+async fn run<D: Driver>(
+    driver: Arc<D>,
+    end: End<D::Session>,
+    kept: mpsc::UnboundedSender<Arc<Tenure<D::Session>>>,
+) {
     let schedule = &end.0;
     let mut batches = JoinSet::new();
     while !schedule.is_over.load(SeqCst) {
         let (batch, next) = schedule.take_due(BootInstant::now());
         if !batch.is_empty() {
-            batches.spawn(renew(driver.clone(), schedule.clone(), batch));
+            batches.spawn(renew(driver.clone(), schedule.clone(), kept.clone(), batch));
         }
         tokio::select! {
             () = schedule.changed.notified() => {}
@@ -198,11 +206,13 @@ impl<S> Drop for End<S> {
 async fn renew<D: Driver>(
     driver: Arc<D>,
     schedule: Arc<Schedule<D::Session>>,
+    kept: mpsc::UnboundedSender<Arc<Tenure<D::Session>>>,
     batch: Vec<Arc<Tenure<D::Session>>>,
 ) {
     let backend = driver.guarantees().backend();
     let shortest = batch.iter().map(|tenure| tenure.ttl).min().unwrap_or_default();
     let sessions: Vec<_> = batch.iter().map(|tenure| tenure.session.clone()).collect();
+    let tells = driver.sessions() == Sessions::Shared;
     let sent = BootInstant::now();
     // A hung renewal must leave time for others before the deadline.
     let answers = timeout(shortest.renewal_period() / 2, driver.renew(&sessions)).await;
@@ -212,7 +222,13 @@ async fn renew<D: Driver>(
         let period = tenure.ttl.renewal_period();
         let (outcome, at) = match answers.next() {
             Some(Ok(answer)) => match tenure.renewed(sent, answer) {
-                Ok(()) => ("kept", Some(sent.saturating_add(period))),
+                Ok(()) => {
+                    if tells {
+                        // Nobody listens after the end of the client.
+                        let _ = kept.send(tenure.clone());
+                    }
+                    ("kept", Some(sent.saturating_add(period)))
+                }
                 Err(cause) => {
                     // One that was given back meanwhile is not lost.
                     if tenure.renews.load(SeqCst) {
