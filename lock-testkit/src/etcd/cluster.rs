@@ -18,7 +18,22 @@ use crate::wait::{eventually, scaled};
 
 /// Three members on 127.0.0.1, killed when this is dropped.
 ///
-/// With TLS, they have the same certificate.
+/// ```no_run
+/// # async fn test() {
+/// use lock_testkit::{EtcdCluster, EtcdVersion};
+///
+/// let cluster = EtcdCluster::start(EtcdVersion::V3_7).await;
+/// // The clients under test connect to cluster.url() …
+/// let leader = cluster.leader().await;
+/// cluster.partition(leader);
+/// // … and this member still talks to them, but knows nothing of the others.
+/// cluster.leader_other_than(leader).await;
+/// cluster.heal(leader);
+/// # }
+/// ```
+///
+/// Members speak to each other by TLS tunnels through proxies of the kit, a proxy for each
+/// [way](EtcdCluster::link). With TLS for clients, they have the same certificate.
 #[derive(Debug)]
 pub struct EtcdCluster {
     // Before the ways between them, so that they do not complain of these.

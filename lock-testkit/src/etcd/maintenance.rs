@@ -7,6 +7,7 @@ use crate::etcd::server::Etcd;
 use crate::etcd::store::list;
 
 /// What an operator does. Each panics when the server refuses, or does not reply within ten seconds.
+/// Who does not wait for it does not know whether it was done.
 impl Etcd {
     /// Gives the space of what was compacted back. It serves nobody meanwhile.
     pub async fn defrag(&self) {

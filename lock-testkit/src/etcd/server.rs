@@ -21,8 +21,23 @@ use crate::wait::scaled;
 
 /// A server on 127.0.0.1 that nobody else uses, killed when this is dropped.
 ///
+/// ```no_run
+/// # async fn test() {
+/// use lock_testkit::{Etcd, EtcdVersion, Permission};
+///
+/// let rights = [("lock/", Permission::ReadWrite)];
+/// let server = Etcd::options(EtcdVersion::V3_4).user("joe", "pw", &rights).start().await;
+/// // The client under test connects to server.url_as("joe", "pw") and takes a lock …
+/// for lease in server.leases().await {
+///     server.revoke_lease(lease).await;
+/// }
+/// // … and has lost it.
+/// assert!(server.keys("lock/").await.is_empty());
+/// # }
+/// ```
+///
 /// The kit looks into it through a port of its own, over HTTP. Those requests count among the RPCs
-/// that the server counts, in no other way do they meet the clients.
+/// that the server counts; in no other way do they meet the clients.
 #[derive(Debug)]
 pub struct Etcd {
     // Before the directory, so that the process is gone when its files go.
@@ -142,8 +157,8 @@ impl Etcd {
 
     /// Kills it if it lives, and starts it again with its ports and with what it had on the disk.
     ///
-    /// Every lease then has its full time again. It takes about the time of an election, as the
-    /// server waits whether there is a leader. The tokens of users may be good or void.
+    /// Every lease then has its full time again. It takes the time of an election or two, as
+    /// the server waits whether there is a leader. The tokens of users may be good or void.
     ///
     /// # Panics
     ///
@@ -363,3 +378,23 @@ const START: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
 /// The gRPC code.
 const UNAUTHENTICATED: i64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_noticed() {
+        for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+            for taken in [|ports: &Ports| ports.client.addr(), |ports: &Ports| ports.peer.addr()] {
+                let ports = Ports::claim();
+                let _other = TcpListener::bind(taken(&ports)).unwrap();
+                let peers = Peers::none(&ports);
+                let server = Etcd::launch(&EtcdOptions::new(version), ports, peers, None);
+                assert!(server.ready().await.is_err());
+            }
+        }
+    }
+}

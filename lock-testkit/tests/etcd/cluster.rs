@@ -59,6 +59,8 @@ async fn a_leader_is_cut_off_and_comes_back() {
         let cluster = EtcdCluster::start(version).await;
         cluster.member(0).put("key", "before").await;
         let old = cluster.leader().await;
+        let status = cluster.member(old).call("/v3/maintenance/status", json!({})).await.unwrap();
+        let old_id: u64 = status["header"]["member_id"].as_str().unwrap().parse().unwrap();
         cluster.partition(old);
         let heir = cluster.leader_other_than(old).await;
         cluster.member(heir).put("key", "after").await;
@@ -69,8 +71,15 @@ async fn a_leader_is_cut_off_and_comes_back() {
         let reply = isolated.call("/v3/kv/range", stale).await.unwrap();
         assert_eq!(reply["kvs"][0]["value"], "YmVmb3Jl", "{reply}");
         let write = json!({"key": "a2V5", "value": ""});
+        let heard =
+            (received(isolated, None).await, received(cluster.member(heir), Some(old_id)).await);
         let written = timeout(Duration::from_secs(1), isolated.call("/v3/kv/put", write)).await;
         assert!(!matches!(written, Ok(Ok(_))), "{written:?}");
+        cluster.member(heir).put("key", "after").await;
+        // Neither way was open meanwhile, and what a member has received can be told.
+        assert!(heard.0 > 0.0 && heard.1 > 0.0);
+        assert_eq!(received(isolated, None).await, heard.0);
+        assert_eq!(received(cluster.member(heir), Some(old_id)).await, heard.1);
 
         cluster.heal(old);
         eventually("it follows", SOON, || async {
@@ -120,5 +129,14 @@ async fn all_members_know_the_users() {
         let leader = cluster.leader().await;
         cluster.partition(leader);
         assert_ne!(cluster.leader_other_than(leader).await, leader);
+    }
+}
+
+/// How many bytes a member has received from its peers, or from this one.
+async fn received(member: &Etcd, from: Option<u64>) -> f64 {
+    let name = "etcd_network_peer_received_bytes_total";
+    match from {
+        Some(id) => member.metric(&format!("{name}{{From=\"{id:x}\"}}")).await,
+        None => member.metric(name).await,
     }
 }
