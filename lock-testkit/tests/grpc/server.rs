@@ -108,7 +108,7 @@ async fn serve(
         let text = tokio::select! {
             text = reader.next() => text,
             reason = std::future::poll_fn(|cx| stream.poll_reset(cx)) => {
-                return say(&log, format!("{method} reset {reason:?}"));
+                return say(&log, format!("{method} {:?}", reason.ok()));
             }
         };
         match text {
