@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use lockcore::record::ModeWord;
 use lockcore::{
     Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection, LockName,
     LossCause, Mode, Renewed, Result, Rule, Sessions, Standing, Wake, Withdrawn,
@@ -15,7 +16,7 @@ use lockcore::{
 use crate::client::{Client, Reply};
 use crate::config::{BACKEND, RedisConfig};
 use crate::inbox::Inbox;
-use crate::keys::{Keys, ModeWord, claim, sole_holder};
+use crate::keys::{Keys, claim, sole_holder};
 use crate::script::Script;
 use crate::seat::Seat;
 
@@ -228,7 +229,7 @@ fn refusal(word: &str, seat: &Seat) -> Error {
         ),
         ("mixed", present) => {
             let wanted = seat.mode;
-            let present = crate::keys::mode(present)
+            let present = ModeWord::read(present)
                 .map_or_else(|| "something else".to_owned(), |mode| mode.to_string());
             Error::new(
                 ErrorKind::InvalidConfig,

@@ -1,8 +1,9 @@
 //! What stands in the store, and how it is written.
 
-use std::fmt::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::fmt::Write;
+use std::time::SystemTime;
 
+use lockcore::record::{ModeWord, escape, read_origin, write_origin};
 use lockcore::{Claim, EntryId, FencingToken, LockName, Mode, OwnerLabel};
 
 /// The keys of one name: the lock itself, and those beside it in the same slot of a cluster.
@@ -23,7 +24,7 @@ impl Keys {
             lock.push_str(prefix);
             lock.push(':');
         }
-        escape(&mut lock, name.as_str());
+        escape(&mut lock, name.as_str(), b"._/-");
         Self { lock: lock.into() }
     }
 
@@ -50,40 +51,14 @@ impl Keys {
 /// The value of a lock that an entry holds alone. It names the entry, so it is written for every
 /// mode; see `scripts/queue.lua`.
 pub(crate) fn value(id: EntryId, since: SystemTime, owner: Option<&OwnerLabel>) -> String {
-    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let mut value = String::with_capacity(64);
-    write!(value, "lh x {:032x} {since} ", id.as_u128()).expect("BUG: a string takes all");
-    if let Some(owner) = owner {
-        escape(&mut value, owner.as_str());
-    }
+    write!(value, "lh x {:032x} ", id.as_u128()).expect("BUG: a string takes all");
+    write_origin(&mut value, since, owner);
     value
 }
 
 /// How much of a value names the entry.
 pub(crate) const OWNER_LEN: usize = "lh x ".len() + 32;
-
-/// A mode in the words of the scripts.
-pub(crate) struct ModeWord(pub(crate) Mode);
-
-impl fmt::Display for ModeWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Mode::Exclusive => f.write_str("x"),
-            Mode::Shared => f.write_str("s"),
-            Mode::Permit { of } => write!(f, "p{of}"),
-        }
-    }
-}
-
-/// The mode that a word of the scripts means.
-pub(crate) fn mode(word: &str) -> Option<Mode> {
-    match word.strip_prefix('p') {
-        Some(count) => Some(Mode::Permit { of: count.parse().ok()? }),
-        None if word == "x" => Some(Mode::Exclusive),
-        None if word == "s" => Some(Mode::Shared),
-        None => None,
-    }
-}
 
 /// Whom the value of a lock names as its only holder; `None` if several hold it.
 pub(crate) fn sole_holder(value: &str, last_token: &str) -> Option<Claim> {
@@ -97,7 +72,7 @@ pub(crate) fn sole_holder(value: &str, last_token: &str) -> Option<Claim> {
             return None;
         }
         let rest = rest.strip_suffix(" +").unwrap_or(rest);
-        let (since, owner) = read_rest(rest)?;
+        let (since, owner) = read_origin(rest)?;
         Some(Claim::held(owner, Mode::Exclusive, since, read_token(last_token)?))
     };
     Some(ours().unwrap_or_else(|| Claim::foreign(SystemTime::now())))
@@ -106,9 +81,9 @@ pub(crate) fn sole_holder(value: &str, last_token: &str) -> Option<Claim> {
 /// Whom a record of the scripts names; `None` for one that is none.
 pub(crate) fn claim(record: &str) -> Option<Claim> {
     let mut words = record.splitn(7, ' ');
-    let mode = mode(words.nth(1)?)?;
+    let mode = ModeWord::read(words.nth(1)?)?;
     let token = words.nth(3)?;
-    let (since, owner) = read_rest(words.next()?)?;
+    let (since, owner) = read_origin(words.next()?)?;
     Some(match read_token(token) {
         Some(token) => Claim::held(owner, mode, since, token),
         None => Claim::waiting(owner, mode, since),
@@ -120,41 +95,10 @@ pub(crate) fn read_token(text: &str) -> Option<FencingToken> {
     FencingToken::new(text.parse().ok()?)
 }
 
-fn read_rest(rest: &str) -> Option<(SystemTime, Option<OwnerLabel>)> {
-    let (since, owner) = rest.split_once(' ')?;
-    let since = UNIX_EPOCH.checked_add(Duration::from_millis(since.parse().ok()?))?;
-    Some((since, OwnerLabel::new(unescape(owner)?).ok()))
-}
-
-fn escape(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"._/-".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
-        }
-    }
-}
-
-fn unescape(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(bytes.next()?).to_digit(16);
-            out.push((digit()? << 4 | digit()?) as u8);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use lockcore::EntryId;
     use proptest::prelude::*;
 
@@ -208,19 +152,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_escaped_comes_back(text in "\\PC{0,40}") {
-            let mut out = String::new();
-            escape(&mut out, &text);
-            let plain = out.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-%".contains(&byte));
-            prop_assert!(plain);
-            prop_assert_eq!(unescape(&out), Some(text));
-        }
-
-        #[test]
         fn garbage_is_no_claim(text in "\\PC{0,60}") {
             let _ = claim(&text);
             let _ = sole_holder(&text, &text);
-            let _ = unescape(&text);
         }
     }
 }

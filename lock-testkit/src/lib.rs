@@ -4,6 +4,8 @@
 pub mod child;
 mod cluster;
 #[cfg(feature = "etcd")]
+mod etcd;
+#[cfg(feature = "etcd")]
 pub mod grpc;
 mod port;
 mod process;
@@ -18,6 +20,8 @@ mod tools;
 mod wait;
 
 pub use cluster::{Cluster, key_slot};
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdCluster, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
 #[cfg(feature = "etcd")]
 pub use grpc::GrpcProxy;
 pub use port::Port;

@@ -23,6 +23,11 @@ impl TlsOptions {
         self.plain_port
     }
 
+    #[cfg(feature = "etcd")]
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.client_certificates
+    }
+
     /// TLS only, with a good certificate for `localhost` and 127.0.0.1, and none asked of clients.
     #[must_use]
     pub fn new() -> Self {
@@ -102,6 +107,11 @@ impl Tls {
     /// Where the server's certificate is.
     pub fn server_cert_path(&self) -> PathBuf {
         self.dir.join(SERVER_CERT)
+    }
+
+    #[cfg(feature = "etcd")]
+    pub(crate) fn server_key_path(&self) -> PathBuf {
+        self.dir.join(SERVER_KEY)
     }
 
     /// A client's certificate, in PEM.

@@ -149,8 +149,8 @@ impl<D: Driver> Acquisition<D> {
             let session = shared.harmless(shared.driver.open(entry)).await?;
             return Ok(Seat { session: Arc::new(session), tenure: None, is_private: false });
         }
-        // A hold that nobody renews cannot live in a session that is renewed for others.
-        let is_private = entry.request().renewal() == Renewal::Never;
+        // A hold that is to end by itself cannot live in a session that is renewed for others.
+        let is_private = entry.request().renewal() != Renewal::Auto;
         let tenure = if is_private {
             shared.open_tenure(entry).await?
         } else {
@@ -244,7 +244,7 @@ impl<D: Driver> Acquisition<D> {
         let request = self.entry.request();
         let tenure = match &seat.tenure {
             Some(tenure) => {
-                if seat.is_private {
+                if request.renewal() == Renewal::Never {
                     self.start_ttl(tenure).await;
                 }
                 tenure.clone()

@@ -67,6 +67,18 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Renews sessions, in one trip if the store can. One answer for each, in their order.
     async fn renew(&self, sessions: &[Arc<Self::Session>]) -> Vec<Result<Renewed>>;
 
+    /// Which of these entries, each granted in this session, stand in the store no more, because
+    /// somebody else removed them. Asked after a renewal of a [shared](Sessions::Shared) session,
+    /// which does not tell. An entry must not be named for an answer that may be old.
+    async fn missing(
+        &self,
+        session: &Self::Session,
+        entries: &[Arc<Entry>],
+    ) -> Result<Vec<EntryId>> {
+        let _ = (session, entries);
+        Ok(Vec::new())
+    }
+
     /// Ends a session, with all that is left under it.
     async fn end(&self, session: &Self::Session) -> Result<()>;
 

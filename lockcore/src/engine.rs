@@ -107,12 +107,11 @@ impl<D: Driver> Engine<D> {
     #[must_use]
     pub fn new(driver: D, config: EngineConfig) -> Self {
         let (driver, runtime) = (Arc::new(driver), Handle::current());
-        let keeper = Keeper::start(driver.clone(), &runtime);
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|client| Shared {
+            keeper: Keeper::start(driver.clone(), &runtime, client.clone()),
             driver,
             config,
             runtime,
-            keeper,
             asking: Tally::default(),
             jobs: Tally::default(),
             closing: watch::Sender::new(false),
@@ -120,8 +119,8 @@ impl<D: Driver> Engine<D> {
             active: Mutex::new(Active { asks: HashMap::new(), holds: HashMap::new() }),
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
+        });
+        Self { shared }
     }
 
     /// The driver.
@@ -255,6 +254,12 @@ impl<D: Driver> Shared<D> {
     /// It holds no more.
     pub(crate) fn held(&self, id: EntryId) {
         remove(&mut self.active().holds, id);
+    }
+
+    /// What is held in this session.
+    pub(crate) fn held_in(&self, tenure: &Arc<Tenure<D::Session>>) -> Vec<Arc<Grant<D>>> {
+        let held = self.active().holds.values().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        held.into_iter().filter(|grant| grant.is_in(tenure)).collect()
     }
 
     /// Something was left to its TTL in the store; the shutdown will say so.

@@ -75,6 +75,10 @@ impl<D: Driver> Grant<D> {
         self.own.end_at(now)
     }
 
+    pub(crate) fn is_in(&self, tenure: &Arc<Tenure<D::Session>>) -> bool {
+        Arc::ptr_eq(&self.tenure, tenure)
+    }
+
     /// Ends it from this side, and takes it out of the store; unless its holder does so already,
     /// who is to be told the outcome.
     pub(crate) fn lose(&self, cause: LossCause) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::{Error, ErrorKind, Result, Ttl};
 
@@ -91,13 +92,14 @@ pub struct Guarantees {
     backend: &'static str,
     exceptions: Vec<(Rule, &'static str)>,
     ttl: RangeInclusive<Ttl>,
+    ttl_step: Duration,
 }
 
 impl Guarantees {
     /// All rules, any TTL.
     #[must_use]
     pub const fn all(backend: &'static str) -> Self {
-        Self { backend, exceptions: Vec::new(), ttl: Ttl::MIN..=Ttl::MAX }
+        Self { backend, exceptions: Vec::new(), ttl: Ttl::MIN..=Ttl::MAX, ttl_step: Duration::ZERO }
     }
 
     /// The same but for `rule`, which does not hold in the case that `reason` describes.
@@ -111,6 +113,13 @@ impl Guarantees {
     #[must_use]
     pub fn with_ttl(mut self, ttl: RangeInclusive<Ttl>) -> Self {
         self.ttl = ttl;
+        self
+    }
+
+    /// The same for TTLs that are multiples of `step` alone, because the store counts in these.
+    #[must_use]
+    pub fn with_ttl_step(mut self, step: Duration) -> Self {
+        self.ttl_step = step;
         self
     }
 
@@ -138,22 +147,55 @@ impl Guarantees {
         &self.ttl
     }
 
+    /// What TTLs are multiples of; zero if the backend takes any.
+    #[must_use]
+    pub fn ttl_step(&self) -> Duration {
+        self.ttl_step
+    }
+
     /// Checks that the backend takes this TTL.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidConfig`] that names the range.
+    /// [`ErrorKind::InvalidConfig`] that names the range, or the nearest TTLs that it takes.
     pub fn check_ttl(&self, ttl: Ttl) -> Result<()> {
-        if self.ttl.contains(&ttl) {
-            return Ok(());
+        let invalid = |message| Err(Error::new(ErrorKind::InvalidConfig, message));
+        let (least, most) = (self.ttl.start(), self.ttl.end());
+        if !self.ttl.contains(&ttl) {
+            return invalid(format!("this backend takes a TTL from {least} to {most}, not {ttl}"));
         }
-        Err(Error::new(
-            ErrorKind::InvalidConfig,
-            format!(
-                "this backend takes a TTL from {} to {}, not {ttl}",
-                self.ttl.start(),
-                self.ttl.end()
-            ),
-        ))
+        let over = ttl.as_duration().as_nanos().checked_rem(self.ttl_step.as_nanos());
+        match over {
+            None | Some(0) => Ok(()),
+            Some(over) => {
+                let step = self.ttl_step;
+                let over = Duration::from_nanos(over.try_into().unwrap_or(u64::MAX));
+                let below = ttl.as_duration().saturating_sub(over);
+                invalid(format!(
+                    "this backend counts a TTL in steps of {step:?}: instead of {ttl} say {below:?} \
+                     or {:?}",
+                    below + step
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ttl_that_is_refused_is_told_which_are_taken() {
+        let ttl = |millis| Ttl::new(Duration::from_millis(millis)).unwrap();
+        let any = Guarantees::all("store");
+        assert!(any.check_ttl(ttl(1_234)).is_ok());
+        let whole = any.with_ttl(ttl(2_000)..=Ttl::MAX).with_ttl_step(Duration::from_secs(1));
+        assert!(whole.check_ttl(ttl(2_000)).is_ok() && whole.check_ttl(Ttl::MAX).is_ok());
+        let refused = whole.check_ttl(ttl(2_500)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidConfig);
+        assert!(refused.message().contains("2s or 3s"), "{refused}");
+        let refused = whole.check_ttl(ttl(1_000)).unwrap_err();
+        assert!(refused.message().contains("from 2s"), "{refused}");
     }
 }

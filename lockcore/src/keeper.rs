@@ -11,8 +11,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::audit;
 use crate::clock::sleep_until;
 use crate::driver::{Driver, Renewed};
+use crate::engine::Shared;
 use crate::{BootInstant, Error, LossCause, Result, Term, Ttl, term};
 
 /// A session with the time that it is valid for: what is renewed, and lost, as one.
@@ -76,7 +78,11 @@ type Due<S> = BTreeMap<(BootInstant, u64), Weak<Tenure<S>>>;
 
 impl<S: Send + Sync + 'static> Keeper<S> {
     /// A keeper whose loop ends when it is dropped.
-    pub(crate) fn start<D: Driver<Session = S>>(driver: Arc<D>, runtime: &Handle) -> Self {
+    pub(crate) fn start<D: Driver<Session = S>>(
+        driver: Arc<D>,
+        runtime: &Handle,
+        client: Weak<Shared<D>>,
+    ) -> Self {
         let schedule = Arc::new(Schedule {
             due: Mutex::default(),
             numbers: AtomicU64::new(1),
@@ -86,7 +92,7 @@ impl<S: Send + Sync + 'static> Keeper<S> {
         });
         // Also when the runtime ends before the loop has begun.
         let end = End(schedule.clone());
-        runtime.spawn(run(driver, end));
+        runtime.spawn(run(driver, end, client));
         Self { schedule }
     }
 
@@ -168,13 +174,13 @@ impl<S> Schedule<S> {
     }
 }
 
-async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>) {
+async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>, client: Weak<Shared<D>>) {
     let schedule = &end.0;
     let mut batches = JoinSet::new();
     while !schedule.is_over.load(SeqCst) {
         let (batch, next) = schedule.take_due(BootInstant::now());
         if !batch.is_empty() {
-            batches.spawn(renew(driver.clone(), schedule.clone(), batch));
+            batches.spawn(renew(driver.clone(), schedule.clone(), client.clone(), batch));
         }
         tokio::select! {
             () = schedule.changed.notified() => {}
@@ -198,6 +204,7 @@ impl<S> Drop for End<S> {
 async fn renew<D: Driver>(
     driver: Arc<D>,
     schedule: Arc<Schedule<D::Session>>,
+    client: Weak<Shared<D>>,
     batch: Vec<Arc<Tenure<D::Session>>>,
 ) {
     let backend = driver.guarantees().backend();
@@ -207,12 +214,16 @@ async fn renew<D: Driver>(
     // A hung renewal must leave time for others before the deadline.
     let answers = timeout(shortest.renewal_period() / 2, driver.renew(&sessions)).await;
     let mut answers = answers.unwrap_or_default().into_iter();
+    let mut kept = Vec::new();
 
     for tenure in batch {
         let period = tenure.ttl.renewal_period();
         let (outcome, at) = match answers.next() {
             Some(Ok(answer)) => match tenure.renewed(sent, answer) {
-                Ok(()) => ("kept", Some(sent.saturating_add(period))),
+                Ok(()) => {
+                    kept.push(tenure.clone());
+                    ("kept", Some(sent.saturating_add(period)))
+                }
                 Err(cause) => {
                     // One that was given back meanwhile is not lost.
                     if tenure.renews.load(SeqCst) {
@@ -233,6 +244,11 @@ async fn renew<D: Driver>(
             .increment(1);
         if let Some(at) = at {
             schedule.put(&tenure, at);
+        }
+    }
+    if let Some(client) = client.upgrade().filter(|client| client.sessions_are_shared()) {
+        for tenure in kept {
+            audit::run(&client, &tenure).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod acquisition;
+mod audit;
 pub mod clock;
 mod detached;
 mod driver;
@@ -21,6 +22,7 @@ mod mutex;
 mod name;
 mod pace;
 pub mod queue;
+pub mod record;
 mod request;
 mod rw_lock;
 mod semaphore;

@@ -169,8 +169,9 @@ impl Call {
                 }
                 (Item::Broken(_), None) => return Ended::Done,
                 (item, Some(stream)) => {
-                    if item.is_message() {
+                    if let Item::Message(message, _) = &item {
                         self.ticket.count(Way::Request);
+                        self.ticket.keep(message);
                     }
                     if forward(stream, item).await.is_err() {
                         // The reader of replies knows why.

@@ -32,7 +32,7 @@ impl Messages {
 }
 
 /// One byte that says whether the message is compressed, and its length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 #[cfg(test)]
 mod tests {

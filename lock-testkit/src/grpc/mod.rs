@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -105,6 +106,17 @@ impl GrpcProxy {
     /// How many messages have gone on to clients.
     pub fn messages_to_client(&self, path: &str) -> u64 {
         self.shared.messages(path, Way::Reply)
+    }
+
+    /// Keeps the requests of these calls from now on, for [`kept_requests`](Self::kept_requests).
+    pub fn keep_requests(&self, path: &str) {
+        self.shared.keep(path);
+    }
+
+    /// The messages that have gone on to the server since [`keep_requests`](Self::keep_requests) was
+    /// called with the same path, without their prefixes.
+    pub fn kept_requests(&self, path: &str) -> Vec<Bytes> {
+        self.shared.kept(path)
     }
 
     /// Lets the server answer the `nth` of the calls that come from now on, where 1 is the next,

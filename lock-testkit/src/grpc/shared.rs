@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+use super::message::PREFIX;
 use super::rule::{self, CallRule, Kind, ReplySwallow, Rule, SwallowRule};
 
 #[derive(Debug)]
@@ -29,6 +31,8 @@ struct Book {
     next: u64,
     /// How many messages went to the server and to the client, for each path.
     messages: BTreeMap<Arc<str>, [u64; 2]>,
+    /// The patterns of paths whose requests are kept, and those of the past.
+    kept: Vec<(String, Vec<Bytes>)>,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,7 @@ impl Shared {
             open: BTreeMap::new(),
             next: 0,
             messages: BTreeMap::new(),
+            kept: Vec::new(),
         };
         let (resets, connections) = (watch::Sender::new(0), AtomicUsize::new(0));
         Self { book: Mutex::new(book), resets, connections }
@@ -98,6 +103,16 @@ impl Shared {
         let book = self.book();
         let matching = book.messages.iter().filter(|(path, _)| rule::matches(pattern, path));
         matching.map(|(_, counts)| counts[way as usize]).sum()
+    }
+
+    pub(super) fn keep(&self, pattern: &str) {
+        self.book().kept.push((pattern.to_owned(), Vec::new()));
+    }
+
+    pub(super) fn kept(&self, pattern: &str) -> Vec<Bytes> {
+        let book = self.book();
+        let kept = book.kept.iter().find(|(kept, _)| kept == pattern);
+        kept.map(|(_, messages)| messages.clone()).unwrap_or_default()
     }
 
     pub(super) fn add_rule(&self, path: &str, kind: Kind) -> CallRule {
@@ -203,6 +218,15 @@ impl Ticket {
     pub(super) fn count(&self, way: Way) {
         let mut book = self.shared.book();
         book.messages.entry(Arc::clone(&self.path)).or_default()[way as usize] += 1;
+    }
+
+    /// Keeps a message to the server, if that is wanted.
+    pub(super) fn keep(&self, message: &Bytes) {
+        for (pattern, messages) in &mut self.shared.book().kept {
+            if rule::matches(pattern, &self.path) {
+                messages.push(message.slice(PREFIX.min(message.len())..));
+            }
+        }
     }
 
     fn rule(&self, wanted: impl Fn(&Kind) -> bool) -> Option<Arc<Rule>> {

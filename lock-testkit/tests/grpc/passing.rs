@@ -12,6 +12,7 @@ use crate::server::Server;
 async fn unary_calls_pass_and_are_counted() {
     let server = Server::start().await;
     let proxy = GrpcProxy::start(server.addr).await;
+    proxy.keep_requests("Echo/Unary");
     let client = Client::connect(proxy.addr()).await;
     for text in ["a", "b", ""] {
         let (status, texts) = client.unary(text).await.unwrap();
@@ -19,6 +20,7 @@ async fn unary_calls_pass_and_are_counted() {
     }
     assert_eq!(proxy.calls("Echo/Unary"), 3);
     assert_eq!(proxy.messages_to_server("Echo/Unary"), 3);
+    assert_eq!(proxy.kept_requests("Echo/Unary").len(), 3);
     assert_eq!(proxy.messages_to_client("/test.Echo/Unary"), 3);
     assert_eq!(proxy.calls("Echo/Stream"), 0);
     assert_eq!(proxy.record(), ["/test.Echo/Unary"; 3]);

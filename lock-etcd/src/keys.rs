@@ -1,0 +1,203 @@
+//! What stands in the store, and how it is written.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use lockcore::record::{ModeWord, escape, read_origin, write_origin};
+use lockcore::{Claim, Entry, FencingToken, LockName, Mode};
+
+/// The keys of one name: those of its holders and waiters, one each.
+///
+/// Whoever wants it alone has a key directly under the name, as Go's `concurrency.Mutex` and
+/// `etcdctl lock` have, so these count as such. The others come after `~`, their mode first, so that
+/// a range of keys is a set of modes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keys {
+    base: String,
+}
+
+/// The keys from one up to another, that one not included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+impl Keys {
+    /// The keys of `name` under `prefix`.
+    ///
+    /// Letters, digits and `._-` stay as they are, every other byte becomes `%XX`. A name has no
+    /// slash then, so no name's keys are among another's.
+    pub(crate) fn new(prefix: &str, name: &LockName) -> Self {
+        let mut base = String::with_capacity(prefix.len() + name.as_str().len() + 2);
+        open(&mut base, prefix);
+        escape(&mut base, name.as_str(), b"._-");
+        base.push('/');
+        Self { base }
+    }
+
+    /// The key of one entry.
+    pub(crate) fn own(&self, entry: &Entry) -> String {
+        let mut key = String::with_capacity(self.base.len() + 48);
+        key.push_str(&self.base);
+        match entry.request().mode() {
+            Mode::Exclusive => {}
+            mode => write!(key, "~{}-", ModeWord(mode)).expect("BUG: a string takes all"),
+        }
+        write!(key, "{:032x}", entry.id().as_u128()).expect("BUG: a string takes all");
+        key
+    }
+
+    /// All who hold the name or wait for it.
+    pub(crate) fn all(&self) -> Span {
+        let mut to = self.base.clone();
+        to.pop();
+        // What comes after the slash.
+        to.push('0');
+        Span { from: self.base.clone(), to }
+    }
+
+    /// Those who want it alone, and clients of another kind.
+    pub(crate) fn exclusive(&self) -> Span {
+        Span { from: self.base.clone(), to: format!("{}~", self.base) }
+    }
+
+    /// Those who have or want a permit.
+    pub(crate) fn permits(&self) -> Span {
+        Span { from: format!("{}~p", self.base), to: format!("{}~q", self.base) }
+    }
+
+    /// Whether a key of this name may be one of ours.
+    pub(crate) fn is_ours(&self, key: &[u8]) -> bool {
+        let id = key.get(self.base.len()..).unwrap_or_default();
+        let id = id.rsplit(|byte| *byte == b'-').next().unwrap_or_default();
+        id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit)
+    }
+
+    /// The mode that a key of this name says.
+    pub(crate) fn mode(&self, key: &[u8]) -> Mode {
+        let read = || {
+            let key = std::str::from_utf8(key).ok()?;
+            let word = key.strip_prefix(&self.base)?.strip_prefix('~')?.split('-').next()?;
+            ModeWord::read(word)
+        };
+        read().unwrap_or(Mode::Exclusive)
+    }
+}
+
+/// The key whose version is the epoch of a session: no name's keys are there.
+pub(crate) fn epoch(prefix: &str, lease: i64) -> String {
+    let mut key = String::new();
+    open(&mut key, prefix);
+    write!(key, "~/{lease:016x}").expect("BUG: a string takes all");
+    key
+}
+
+/// The value of an entry's key, for people and for [`claim`].
+pub(crate) fn value(entry: &Entry) -> String {
+    let request = entry.request();
+    let mut value = format!("{MARK} {} ", ModeWord(request.mode()));
+    write_origin(&mut value, entry.since(), request.owner());
+    value
+}
+
+/// Whom the value of a key names: a holder, if it has a token.
+pub(crate) fn claim(value: &[u8], token: Option<FencingToken>) -> Claim {
+    let read = || {
+        let (word, origin) = std::str::from_utf8(value)
+            .ok()?
+            .strip_prefix(MARK)?
+            .strip_prefix(' ')?
+            .split_once(' ')?;
+        let (since, owner) = read_origin(origin)?;
+        Some((ModeWord::read(word)?, since, owner))
+    };
+    match (read(), token) {
+        (Some((mode, since, owner)), Some(token)) => Claim::held(owner, mode, since, token),
+        (Some((mode, since, owner)), None) => Claim::waiting(owner, mode, since),
+        (None, _) => Claim::foreign(SystemTime::now()),
+    }
+}
+
+fn open(key: &mut String, prefix: &str) {
+    if !prefix.is_empty() {
+        key.push_str(prefix);
+        key.push('/');
+    }
+}
+
+const MARK: &str = "lh1";
+
+#[cfg(test)]
+mod tests {
+    use lockcore::{OwnerLabel, Request};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(prefix: &str, name: &str) -> Keys {
+        Keys::new(prefix, &LockName::new(name).unwrap())
+    }
+
+    fn entry(mode: Mode) -> Entry {
+        let request = Request::new(LockName::new("a/b").unwrap(), mode);
+        Entry::new(&request.with_owner(Some(OwnerLabel::new("wörker 7").unwrap())), true).unwrap()
+    }
+
+    fn permit() -> Mode {
+        Mode::Permit { of: 5.try_into().unwrap() }
+    }
+
+    #[test]
+    fn keys_are_laid_out_as_others_expect_them() {
+        let plain = keys("shop", "orders-1.x_y");
+        assert_eq!(plain.all().from, "shop/orders-1.x_y/");
+        assert_eq!(plain.all().to, "shop/orders-1.x_y0");
+        assert_eq!(keys("shop", "a/b").all().from, "shop/a%2Fb/");
+        assert_eq!(keys("", "a~").all().from, "a%7E/");
+        assert_eq!(epoch("shop", 255), "shop/~/00000000000000ff");
+    }
+
+    #[test]
+    fn spans_hold_the_modes_that_they_say() {
+        let keys = keys("shop", "a/b");
+        let within = |span: &Span, key: &str| *span.from <= *key && *key < *span.to;
+        for mode in [Mode::Exclusive, Mode::Shared, permit()] {
+            let key = keys.own(&entry(mode));
+            assert_eq!(keys.mode(key.as_bytes()), mode);
+            assert!(keys.is_ours(key.as_bytes()));
+            assert!(within(&keys.all(), &key), "{key}");
+            assert_eq!(within(&keys.exclusive(), &key), mode == Mode::Exclusive, "{key}");
+            assert_eq!(within(&keys.permits(), &key), mode == permit(), "{key}");
+        }
+        assert_eq!(keys.mode(b"shop/a%2Fb/694d95ba"), Mode::Exclusive);
+        assert!(!keys.is_ours(b"shop/a%2Fb/694d95ba") && !keys.is_ours(b"shop"));
+    }
+
+    #[test]
+    fn a_value_is_read_as_it_was_written() {
+        let entry = entry(permit());
+        let (value, token) = (value(&entry), FencingToken::new(7));
+        let held = claim(value.as_bytes(), token);
+        assert_eq!((held.owner(), held.mode(), held.token()), (Some("wörker 7"), permit(), token));
+        assert_eq!(claim(value.as_bytes(), None).token(), None);
+        assert_eq!(claim(b"", token).mode(), Mode::Exclusive);
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_apart(a in "\\PC{1,20}", b in "\\PC{1,20}") {
+            let (one, other) = (keys("p", &a), keys("p", &b));
+            if a != b {
+                let other = other.own(&entry(Mode::Exclusive));
+                prop_assert!(!other.starts_with(&one.all().from));
+            }
+        }
+
+        #[test]
+        fn garbage_is_somebody(value in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = claim(&value, None);
+            let _ = (keys("p", "n").mode(&value), keys("p", "n").is_ours(&value));
+        }
+    }
+}

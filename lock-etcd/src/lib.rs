@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod driver;
+mod error;
+mod keys;
+mod lock;
+mod session;
+mod watcher;
+
+pub use client::Compare;
+pub use config::{EtcdConfig, EtcdTls};
+pub use lock::EtcdLock;
