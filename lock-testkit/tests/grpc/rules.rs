@@ -110,25 +110,35 @@ async fn a_hold_is_for_its_path_alone() {
 #[tokio::test]
 async fn a_held_request_is_applied_though_its_client_gave_up() {
     let (server, proxy, client) = start().await;
-    let hold = proxy.hold_requests("Echo/Unary");
-    let (mut cancelled, mut dead) = (client.open("Unary").await, client.open("Unary").await);
+    let other = Client::connect(proxy.addr()).await;
+    other.unary("other").await.unwrap();
+    let hold = proxy.hold_requests("Echo/Slow");
+    let (mut cancelled, mut dead) = (client.open("Slow").await, client.open("Slow").await);
     cancelled.send_last("cancelled");
     dead.send_last("dead");
     hold.hit(2, PATIENCE).await;
+    assert_eq!(proxy.connections(), 2);
     cancelled.cancel();
-    let other = Client::connect(proxy.addr()).await;
     client.kill();
     eventually("the end of the link", PATIENCE, || async {
         (proxy.connections() == 1).then_some(())
     })
     .await;
-    assert_eq!(server.log(), Vec::<String>::new());
+    assert!(!server.saw("Slow cancelled") && !server.saw("Slow dead"));
+
     hold.release();
-    server.sees("Unary cancelled").await;
-    server.sees("Unary dead").await;
+    for text in ["Slow cancelled", "Slow dead"] {
+        server.sees(text).await;
+    }
+    // It is not told that nobody wants the answer.
+    server.answer_slow();
+    server.answer_slow();
+    eventually("two answers", PATIENCE, || async {
+        (server.log().iter().filter(|line| *line == "Slow end").count() == 2).then_some(())
+    })
+    .await;
     none_open(&proxy).await;
     server.sees("disconnected").await;
-    other.unary("x").await.unwrap();
 }
 
 #[tokio::test]
