@@ -4,6 +4,7 @@
 
 mod harness;
 mod link;
+mod specific;
 mod store;
 
 mod etcd {

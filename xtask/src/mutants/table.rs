@@ -534,6 +534,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ENGINE
     },
     Mutant {
+        name: "engine-audits-nothing",
+        file: "lockcore/src/audit.rs",
+        find: "        grant.lose(LossCause::Revoked);",
+        replace: "        let _ = LossCause::Revoked;",
+        case: "shared::r04_a_removed_record_is_noticed",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-hold-with-a-limit-shares-its-session",
+        file: "lockcore/src/acquisition.rs",
+        find: "        let is_private = entry.request().renewal() != Renewal::Auto;",
+        replace: "        let is_private = entry.request().renewal() == Renewal::Never;",
+        test_target: "engine",
+        case: "sessions_are_shared_and_end",
+        ..ENGINE
+    },
+    Mutant {
         name: "redis-release-looks-at-no-owner",
         file: "lock-redis/src/scripts/release_queued.lua",
         find: "if value and string.sub(value, 1, 37) == me then",
@@ -709,14 +726,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ETCD
     },
     Mutant {
-        name: "etcd-a-dead-lease-is-renewed",
-        file: "lock-etcd/src/client/keep_alive.rs",
-        find: "        let is_kept = answer.ttl() > 0;",
-        replace: "        let is_kept = answer.ttl() >= 0;",
-        case: "etcd::conformance::r12_a_client_outlives_its_session",
-        ..ETCD
-    },
-    Mutant {
         name: "etcd-a-missing-key-is-not-missed",
         file: "lock-etcd/src/driver.rs",
         find: "                    missing.push(*id);",
@@ -725,11 +734,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ETCD
     },
     Mutant {
-        name: "etcd-the-gap-before-the-watch-stays-open",
+        name: "etcd-events-are-not-heard",
         file: "lock-etcd/src/watcher.rs",
         find: "            WatchEvent::Deleted => ear.left.store(true, SeqCst),",
         replace: "            WatchEvent::Deleted => return,",
-        case: "etcd::conformance::r13_",
+        case: "specific::a_release_wakes_the_next_one_at_once",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-the-gap-before-the-watch-stays-open",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            WatchEvent::Created => {}",
+        replace: "            WatchEvent::Created => return,",
+        case: "specific::what_happened_before_the_watch_is_not_missed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-late-requests-leave-ghosts",
+        file: "lock-etcd/src/driver.rs",
+        find: "let removed = if place.unanswered.load(SeqCst) == 0 || ends_alone {",
+        replace: "let removed = if place.unanswered.load(SeqCst) < 9 || ends_alone {",
+        case: "specific::a_request_that_comes_late_does_nothing",
         ..ETCD
     },
 ];
