@@ -74,6 +74,8 @@ mod local;
 mod options;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod servers;
 
 pub use connect::connect;
 pub use lockcore::{
