@@ -365,7 +365,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-never-is-renewed-in-a-shared-session",
         file: "lockcore/src/acquisition.rs",
-        find: "let is_private = entry.request().renewal() == Renewal::Never;",
+        find: "let is_private = entry.request().renewal() != Renewal::Auto;",
         replace: "let is_private = false;",
         case: "shared::conformance::r04_a_blocked_runtime_knows_at_once",
         ..ENGINE
@@ -538,7 +538,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lockcore/src/audit.rs",
         find: "        grant.lose(LossCause::Revoked);",
         replace: "        let _ = LossCause::Revoked;",
-        case: "shared::r04_a_removed_record_is_noticed",
+        case: "shared::conformance::r04_a_removed_record_is_noticed",
         ..ENGINE
     },
     Mutant {
