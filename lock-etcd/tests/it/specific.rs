@@ -51,7 +51,7 @@ async fn a_release_wakes_the_next_one_at_once() {
             holder.release().await.unwrap();
             let granted = soon("its turn", waiter).await.unwrap();
             let pause = granted.as_nanos() - released.as_nanos();
-            assert!(Duration::from_nanos(pause.into()) < PROMPT, "woken by its look: {pause} ns");
+            assert!(Duration::from_nanos(pause) < PROMPT, "woken by its look: {pause} ns");
             eventually("nobody watches", || async { server.watchers().await == 0 }).await;
         }
     }
