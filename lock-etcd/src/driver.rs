@@ -119,7 +119,7 @@ impl EtcdDriver {
             match mode {
                 // There are permits left if nobody came since these were counted.
                 Mode::Permit { of } if !entry.waits() && found.ahead.len() < of.get() as usize => {
-                    check_kind(&place.keys, mode, &found)?;
+                    self.check_ahead(place, mode, &found).await?;
                     newer_than = outcome.revision;
                 }
                 _ => return Ok(found),
@@ -150,29 +150,27 @@ impl EtcdDriver {
         outcome
     }
 
-    /// That clients of another kind who are before us will go one day.
-    async fn check_foreigners(&self, place: &Place, found: &Found) -> Result<()> {
+    /// That those before us want what we want, and that clients of another kind will go one day.
+    async fn check_ahead(&self, place: &Place, mode: Mode, found: &Found) -> Result<()> {
         for row in found.ahead.iter().filter(|row| !place.keys.is_ours(&row.key)) {
-            let key = String::from_utf8_lossy(&row.key);
-            let ask = Transaction::default().look(&Look::whole(key.clone()));
+            let ask = Transaction::default().look(&Look::whole(row.key.as_slice()));
             let found = self.client.run(ask, BootInstant::now()).await?.found()?;
             if first(found).is_some_and(|row| row.lease == 0) {
                 let message = format!(
                     "the key `{}` has no lease and would be in the way for ever: another program \
                      wrote it; remove it, or choose another name or `prefix`",
-                    key.escape_debug()
+                    String::from_utf8_lossy(&row.key).escape_debug()
                 );
                 return Err(Error::new(ErrorKind::Backend, message));
             }
         }
-        Ok(())
+        check_kind(&place.keys, mode, found)
     }
 
     /// What a look at the queue says of the entry.
     async fn judge(&self, place: &Place, entry: &Entry, found: Found) -> Result<Standing> {
         let mode = entry.request().mode();
-        check_kind(&place.keys, mode, &found)?;
-        self.check_foreigners(place, &found).await?;
+        self.check_ahead(place, mode, &found).await?;
         if !found.is_there {
             return match entry.waits() {
                 true => Err(Error::lost(LossCause::Revoked)),
@@ -244,7 +242,7 @@ impl EtcdDriver {
     async fn has_not_moved(&self, place: &Place, ahead: &[Row]) -> Result<bool> {
         let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
         for row in ahead {
-            ask = ask.look(&Look::at(String::from_utf8_lossy(&row.key)));
+            ask = ask.look(&Look::at(row.key.as_slice()));
         }
         let mut outcome = self.client.run(ask, BootInstant::now()).await?;
         let is_there = |found: (Vec<Row>, usize), created| {

@@ -128,10 +128,7 @@ impl Place {
             Some(since) if !ear.is_deaf.load(SeqCst) => since,
             _ => {
                 waiting.ear = Arc::default();
-                let watch = |row: &Row| {
-                    let key = String::from_utf8_lossy(&row.key).into_owned();
-                    watcher.watch(key, &waiting.ear)
-                };
+                let watch = |row: &Row| watcher.watch(row.key.clone(), &waiting.ear);
                 waiting.watches = waiting.ahead.iter().map(watch).collect();
                 *waiting.since.insert(Instant::now())
             }

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod etcdctl;
+mod foreign_keys;
 mod full;
 mod names;
 mod neighbours;
