@@ -37,7 +37,15 @@ impl EtcdDriver {
     pub(crate) async fn connect(client: Client, config: &EtcdConfig) -> Result<Self> {
         let client = Arc::new(client);
         let has_tls = config.tls.is_some();
-        let least = probe(&client, &config.prefix).await;
+        let mut least = probe(&client, &config.prefix).await;
+        for _ in 1..client.members() {
+            // A member that is silent is not the next one.
+            let is_unknown = |error: &Error| error.kind() == ErrorKind::Indeterminate;
+            if least.as_ref().err().is_none_or(|error| !is_unknown(error)) {
+                break;
+            }
+            least = probe(&client, &config.prefix).await;
+        }
         let least = least.map_err(|error| error::at_first(error, has_tls))?;
         Ok(Self {
             watcher: Watcher::start(client.clone()),
