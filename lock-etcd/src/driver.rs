@@ -204,7 +204,10 @@ impl EtcdDriver {
     /// Takes out what must not stay, before its error is told. If that cannot be done the outcome is
     /// unknown, and the engine sees to it.
     async fn clean_up(&self, session: &Session, entry: &Entry) -> Result<()> {
-        if session.place(entry).is_none() {
+        let Some(place) = session.place(entry) else { return Ok(()) };
+        if place.unanswered.load(SeqCst) == 0 && place.created.load(SeqCst) == 0 {
+            // No request of it was done, and none is under way.
+            session.leave(entry);
             return Ok(());
         }
         self.withdraw(session, entry).await.map(drop).map_err(|error| {

@@ -12,6 +12,8 @@ mod neighbours;
 mod options;
 mod permissions;
 mod prefixes;
+mod reach;
+mod tls;
 mod while_held;
 
 use std::error::Error as _;
