@@ -271,6 +271,11 @@ impl EtcdDriver {
     }
 
     async fn renew_one(&self, session: &Session) -> Result<Renewed> {
+        if session.is_stuck.load(SeqCst) {
+            // Renewals need no permission, so it would be kept as long as this client is.
+            let message = "a lock of this session may not be released, and goes with its lease";
+            return Err(Error::new(ErrorKind::Unauthorized, message));
+        }
         // Less than the keeper waits, so that a silent connection is noticed here.
         let limit = self.client.request_timeout().min(session.ttl.renewal_period() * 2 / 5);
         let stream = session.take_stream();
@@ -364,10 +369,18 @@ impl Driver for EtcdDriver {
         let ends_alone = entry.request().renewal() != Renewal::Auto;
         let removed = if place.unanswered.load(SeqCst) == 0 || ends_alone {
             let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-            self.client.delete(&place.own, until).await?
+            self.client.delete(&place.own, until).await
         } else {
-            self.fence_off(session, &place).await?
+            self.fence_off(session, &place).await
         };
+        match &removed {
+            Ok(_) => session.is_stuck.store(false, SeqCst),
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {
+                session.is_stuck.store(true, SeqCst);
+            }
+            Err(_) => {}
+        }
+        let removed = removed?;
         if let Some(token) = token(place.created.load(SeqCst)) {
             self.held().remove(&token);
         }

@@ -13,6 +13,7 @@ mod options;
 mod permissions;
 mod prefixes;
 mod reach;
+mod revoked;
 mod tls;
 mod while_held;
 
