@@ -7,11 +7,11 @@ use lock_testkit::{Etcd, EtcdOptions, EtcdVersion, Permission};
 use lockcore::ErrorKind::{InvalidConfig, NotHeld, Unauthorized};
 use lockcore::{BootInstant, LossCause};
 
-use super::{CANARY, at, connect, fails, queue, quick, says, server, turn};
+use super::{CANARY, at, connect, fails, on_both, queue, quick, says, server, turn};
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_user_are_refused_at_connect() {
-    for version in BOTH {
+    on_both(async |version| {
         let server = quick(version).user("worker", "right", RIGHTS).start().await;
         let error = fails("a wrong password", at(&server).login("worker", CANARY).connect()).await;
         says(&error, Unauthorized, &["connect", "password"]);
@@ -22,7 +22,8 @@ async fn a_wrong_password_and_an_unknown_user_are_refused_at_connect() {
         says(&error, Unauthorized, &["connect", "wants a user", "login"]);
         // Neither of them left a lease.
         assert!(server.leases().await.is_empty());
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -46,7 +47,7 @@ async fn odd_users_and_passwords_are_taken_as_they_are() {
 
 #[tokio::test]
 async fn who_holds_and_waits_does_not_notice_that_logins_were_made_void() {
-    for version in BOTH {
+    on_both(async |version| {
         let server = with_worker(quick(version)).await;
         let (holder, waiter) = (as_worker(&server).await, as_worker(&server).await);
         let held = holder.mutex("void").unwrap().lock().await.unwrap();
@@ -63,12 +64,13 @@ async fn who_holds_and_waits_does_not_notice_that_logins_were_made_void() {
         let next = turn("the waiter's turn", queued).await;
         server.change_password("worker", CANARY).await;
         next.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_password_that_was_changed_is_told_and_ends_beliefs_in_time() {
-    for version in BOTH {
+    on_both(async |version| {
         let server = with_worker(quick(version)).await;
         let (holder, waiter) = (as_worker(&server).await, as_worker(&server).await);
         let ttl = scaled(Duration::from_secs(2));
@@ -98,12 +100,13 @@ async fn a_password_that_was_changed_is_told_and_ends_beliefs_in_time() {
         let mutex = holder.mutex("changed").unwrap();
         let next = soon("the password is back", mutex.lock()).await.unwrap();
         next.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn logins_that_expire_are_renewed_unseen() {
-    for version in BOTH {
+    on_both(async |version| {
         let options = quick(version).simple_token_ttl(Duration::from_secs(1));
         let server = with_worker(options).await;
         let (holder, waiter) = (as_worker(&server).await, as_worker(&server).await);
@@ -123,7 +126,8 @@ async fn logins_that_expire_are_renewed_unseen() {
         idle.mutex("other").unwrap().lock().await.unwrap().release().await.unwrap();
         held.release().await.unwrap();
         turn("the waiter's turn", queued).await.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 async fn with_worker(options: EtcdOptions) -> Etcd {
@@ -134,5 +138,4 @@ async fn as_worker(server: &Etcd) -> lockcore::Locks {
     connect(at(server).login("worker", CANARY)).await
 }
 
-const BOTH: [EtcdVersion; 2] = [EtcdVersion::V3_4, EtcdVersion::V3_7];
 const RIGHTS: &[(&str, Permission)] = &[("leasehold/", Permission::ReadWrite)];

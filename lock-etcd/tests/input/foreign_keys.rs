@@ -1,15 +1,15 @@
 //! Keys of other programs where the keys of locks are.
 
 use lock_conformance::time::soon;
-use lock_testkit::{Etcd, EtcdVersion};
+use lock_testkit::Etcd;
 use lockcore::ErrorKind::Backend;
 use lockcore::{Locks, Mode};
 
-use super::{CANARY, at, connect, fails, queue, quick, says, server, turn, waiting};
+use super::{CANARY, at, connect, fails, on_both, queue, quick, says, server, turn, waiting};
 
 #[tokio::test]
 async fn a_key_that_would_be_in_the_way_for_ever_is_named() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).start().await;
         let locks = connect(at(&server)).await;
         for planted in ["x", "0", "", "x/y\n", "694d95ba2f0c1b0a"] {
@@ -19,7 +19,8 @@ async fn a_key_that_would_be_in_the_way_for_ever_is_named() {
             server.delete(&key).await;
             is_free(&locks).await;
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn keys_beside_those_of_a_name_have_no_effect() {
 
 #[tokio::test]
 async fn a_foreign_key_with_a_lease_holds_the_lock_alone() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).start().await;
         let locks = connect(at(&server)).await;
         for key in ["leasehold/planted/x", "leasehold/planted/694d95ba2f0c1b0a"] {
@@ -112,7 +113,8 @@ async fn a_foreign_key_with_a_lease_holds_the_lock_alone() {
             turn("the waiter's turn", waiter).await.release().await.unwrap();
             is_free(&locks).await;
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

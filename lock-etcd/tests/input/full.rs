@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use lock_conformance::time::{pause, scaled, soon};
-use lock_testkit::{Etcd, EtcdVersion};
+use lock_testkit::Etcd;
 use lockcore::ErrorKind::Unavailable;
 use lockcore::{Guard, Locks};
 
-use super::{at, connect, fails, queue, quick, records, says, turn, waiting};
+use super::{at, connect, fails, on_both, queue, quick, records, says, turn, waiting};
 
 #[tokio::test]
 async fn a_full_server_takes_no_lock_and_lets_holders_and_waiters_go_on() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).quota_bytes(2_000_000).start().await;
         let (holder, waiter) = (connect(at(&server)).await, connect(at(&server)).await);
         let fresh = connect(at(&server)).await;
@@ -58,7 +58,8 @@ async fn a_full_server_takes_no_lock_and_lets_holders_and_waiters_go_on() {
         let left = server.keys("").await;
         assert!(left.is_empty(), "{left:?}");
         assert!(server.leases().await.is_empty());
-    }
+    })
+    .await;
 }
 
 async fn takes_nothing(locks: &Locks, ttl: Duration) {

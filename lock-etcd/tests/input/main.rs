@@ -36,6 +36,11 @@ async fn server() -> Etcd {
     quick(EtcdVersion::V3_7).start().await
 }
 
+/// Does the same with both versions at a time: most of it is waiting.
+async fn on_both(test: impl AsyncFn(EtcdVersion)) {
+    tokio::join!(test(EtcdVersion::V3_4), test(EtcdVersion::V3_7));
+}
+
 /// One that is up soon, and takes leases of a second.
 fn quick(version: EtcdVersion) -> EtcdOptions {
     let options = Etcd::options(version).unsafe_no_fsync();

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
-use lock_testkit::{Etcd, EtcdKey, EtcdVersion};
+use lock_testkit::{Etcd, EtcdKey};
 use proptest::prelude::{Strategy, any};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::{at, connect, quick, turn};
+use super::{at, connect, on_both, quick, turn};
 
 #[tokio::test]
 async fn odd_names_are_apart_and_leave_the_keys_of_others_alone() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).start().await;
         let names = names();
         let planted = plant(&server, &names).await;
@@ -50,7 +50,8 @@ async fn odd_names_are_apart_and_leave_the_keys_of_others_alone() {
         }
         // What others wrote is as it was, and nothing else is there.
         assert_eq!(server.keys("").await, planted);
-    }
+    })
+    .await;
 }
 
 /// Names that look like something else, and random ones: 300 in all.

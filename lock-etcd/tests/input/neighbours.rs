@@ -7,11 +7,11 @@ use lock_testkit::{Etcd, EtcdVersion};
 use lockcore::{Guard, Locks};
 
 use super::etcdctl::Etcdctl;
-use super::{at, connect, queue, quick, records, turn, waiting};
+use super::{at, connect, on_both, queue, quick, records, turn, waiting};
 
 #[tokio::test]
 async fn etcdctl_excludes_us_until_it_ends() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, locks) = start(version).await;
         let holder = Etcdctl::hold(&server, KEY, 60).await;
         is_foreign(&locks).await;
@@ -28,12 +28,13 @@ async fn etcdctl_excludes_us_until_it_ends() {
         holder.end().await;
         turn("after its end", reader).await.release().await.unwrap();
         assert!(records(&server).await.is_empty());
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn etcdctl_that_is_killed_excludes_us_until_its_lease_ends() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, locks) = start(version).await;
         let holder = Etcdctl::hold(&server, KEY, 2).await;
         let waiter = queue(&locks, NAME).await;
@@ -45,12 +46,13 @@ async fn etcdctl_that_is_killed_excludes_us_until_its_lease_ends() {
         assert!(took > Duration::from_secs(1), "before the end of its lease: {took:?}");
         assert!(took < scaled(Duration::from_millis(4_000)), "only after {took:?}");
         guard.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn we_exclude_etcdctl_in_every_mode() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, locks) = start(version).await;
         let held = locks.mutex(NAME).unwrap().lock().await.unwrap();
         is_shut_out(&server, held).await;
@@ -60,12 +62,13 @@ async fn we_exclude_etcdctl_in_every_mode() {
         let held = locks.semaphore(NAME, 2).unwrap().acquire().await.unwrap();
         is_shut_out(&server, held).await;
         assert!(records(&server).await.is_empty());
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn we_and_etcdctl_are_served_in_one_order() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, locks) = start(version).await;
         let held = locks.mutex(NAME).unwrap().lock().await.unwrap();
         let first = Etcdctl::queue(&server, KEY, 60).await;
@@ -92,7 +95,8 @@ async fn we_and_etcdctl_are_served_in_one_order() {
         third.end().await;
         turn("the fourth", fourth).await.release().await.unwrap();
         assert!(records(&server).await.is_empty());
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -138,6 +142,5 @@ async fn start(version: EtcdVersion) -> (Etcd, Locks) {
     (server, locks)
 }
 
-const BOTH: [EtcdVersion; 2] = [EtcdVersion::V3_4, EtcdVersion::V3_7];
 const NAME: &str = "jobs-1.nightly_x";
 const KEY: &str = "leasehold/jobs-1.nightly_x";

@@ -6,11 +6,11 @@ use lock_testkit::{Etcd, EtcdVersion, Permission};
 use lockcore::ErrorKind::Unauthorized;
 use lockcore::Locks;
 
-use super::{CANARY, at, connect, fails, queue, quick, says, turn, waiting};
+use super::{CANARY, at, connect, fails, on_both, queue, quick, says, turn, waiting};
 
 #[tokio::test]
 async fn rights_on_the_prefix_are_all_that_is_needed() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let rights = [("shop/", Permission::ReadWrite), ("data/", Permission::Write)];
         let server = quick(version).user("worker", CANARY, &rights).start().await;
         let config = || at(&server).prefix("shop").unwrap().login("worker", CANARY);
@@ -24,7 +24,8 @@ async fn rights_on_the_prefix_are_all_that_is_needed() {
         let left = server.keys("").await;
         assert!(left.iter().all(|key| key.key == "data/x"), "{left:?}");
         assert!(server.leases().await.is_empty());
-    }
+    })
+    .await;
 }
 
 async fn mutex(one: &Locks, other: &Locks) {
@@ -88,7 +89,7 @@ async fn what_is_missing_is_named_at_connect() {
         &[("leasehold/", ReadWrite)],
         &[("sho", Read), ("shop/a", ReadWrite)],
     ];
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let mut options = quick(version);
         let users: Vec<_> = (0..cases.len()).map(|case| format!("worker-{case}")).collect();
         for (user, rights) in users.iter().zip(cases) {
@@ -102,7 +103,8 @@ async fn what_is_missing_is_named_at_connect() {
         }
         assert!(server.keys("").await.is_empty(), "no trial was left");
         assert!(server.leases().await.is_empty());
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -47,9 +47,11 @@ async fn a_silent_server_is_told_in_time() {
     let server = server().await;
     let proxy = Proxy::start(server.addr()).await;
     proxy.cut();
-    for config in with_and_without_login([("127.0.0.1", proxy.addr().port())]) {
-        says(&fails("a silent port", config.connect()).await, Unavailable, &["connect", "in time"]);
-    }
+    let configs = with_and_without_login([("127.0.0.1", proxy.addr().port())]);
+    let [one, other] = configs.map(|config| fails("a silent port", config.connect()));
+    let (one, other) = tokio::join!(one, other);
+    says(&one, Unavailable, &["connect", "in time"]);
+    says(&other, Unavailable, &["connect", "in time"]);
 }
 
 #[tokio::test]

@@ -7,11 +7,11 @@ use lock_testkit::{Etcd, EtcdVersion, Permission};
 use lockcore::ErrorKind::{NotHeld, Unauthorized};
 use lockcore::{BootInstant, Locks, LossCause};
 
-use super::{CANARY, at, connect, fails, queue, quick, records, says, waiting};
+use super::{CANARY, at, connect, fails, on_both, queue, quick, records, says, waiting};
 
 #[tokio::test]
 async fn who_may_not_any_more_is_refused_and_holds_while_that_is_true() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, owner, worker) = start(version).await;
         let ttl = scaled(Duration::from_secs(1));
         let held = worker.mutex("revoked").unwrap().ttl(ttl).lock().await.unwrap();
@@ -40,12 +40,13 @@ async fn who_may_not_any_more_is_refused_and_holds_while_that_is_true() {
         next.release().await.unwrap();
         eventually("nothing is left", async || records(&server).await.is_empty()).await;
         soon("a lock", other.lock()).await.unwrap().release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_release_that_is_refused_does_not_keep_the_lock_for_ever() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, owner, worker) = start(version).await;
         let ttl = scaled(Duration::from_secs(1));
         let held = worker.mutex("stuck").unwrap().ttl(ttl).lock().await.unwrap();
@@ -54,7 +55,8 @@ async fn a_release_that_is_refused_does_not_keep_the_lock_for_ever() {
         says(&fails("the release", held.release()).await, Unauthorized, &["release", "PREFIX/"]);
         let next = soon("the next one", next).await.unwrap().unwrap();
         next.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -88,7 +90,7 @@ async fn what_is_held_beside_a_release_that_is_refused_ends_with_the_lease_or_go
 
 #[tokio::test]
 async fn a_waiter_who_may_not_any_more_is_told_and_does_not_stay_in_the_way() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, owner, worker) = start(version).await;
         let held = owner.mutex("queue").unwrap().lock().await.unwrap();
         let mutex = worker.mutex("queue").unwrap().ttl(scaled(Duration::from_secs(1)));
@@ -100,12 +102,13 @@ async fn a_waiter_who_may_not_any_more_is_told_and_does_not_stay_in_the_way() {
         held.release().await.unwrap();
         let next = soon("the next one", owner.mutex("queue").unwrap().lock()).await.unwrap();
         next.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_user_who_is_removed_is_told_in_time() {
-    for version in BOTH {
+    on_both(async |version| {
         let (server, owner, worker) = start(version).await;
         let ttl = scaled(Duration::from_secs(1));
         let held = worker.mutex("removed").unwrap().ttl(ttl).lock().await.unwrap();
@@ -118,7 +121,8 @@ async fn a_user_who_is_removed_is_told_in_time() {
         assert!([Unauthorized, NotHeld].contains(&error.kind()), "{error:?}");
         let next = soon("the next one", next).await.unwrap().unwrap();
         next.release().await.unwrap();
-    }
+    })
+    .await;
 }
 
 async fn start(version: EtcdVersion) -> (Etcd, Locks, Locks) {
@@ -129,5 +133,3 @@ async fn start(version: EtcdVersion) -> (Etcd, Locks, Locks) {
     let worker = connect(at(&server).login("worker", CANARY)).await;
     (server, owner, worker)
 }
-
-const BOTH: [EtcdVersion; 2] = [EtcdVersion::V3_4, EtcdVersion::V3_7];

@@ -4,17 +4,18 @@ use lock_etcd::{EtcdConfig, EtcdTls};
 use lock_testkit::{Etcd, EtcdVersion, Permission, TlsOptions};
 use lockcore::ErrorKind::{InvalidConfig, Unavailable};
 
-use super::{CANARY, connect, fails, queue, quick, says, server, turn};
+use super::{CANARY, connect, fails, on_both, queue, quick, says, server, turn};
 
 #[tokio::test]
 async fn a_lock_is_handed_over_by_tls() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).tls(TlsOptions::new()).start().await;
         is_handed_over(EtcdConfig::new([("localhost", server.port())]).tls(trusting(&server)))
             .await;
         is_handed_over(EtcdConfig::new([("127.0.0.1", server.port())]).tls(trusting(&server)))
             .await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -30,14 +31,15 @@ async fn a_user_logs_in_by_tls() {
 
 #[tokio::test]
 async fn a_lock_is_handed_over_by_mutual_tls() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).tls(TlsOptions::new().client_certificates()).start().await;
         let own = server.tls().unwrap();
         let tls = trusting(&server).client(own.client_cert_pem(), own.client_key_pem());
         is_handed_over(EtcdConfig::new([("localhost", server.port())]).tls(tls)).await;
         let error = refused(&server, trusting(&server)).await;
         says(&error, Unavailable, &["connect", "TLS", "certificate of its clients", "tls_cert"]);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -59,14 +61,15 @@ async fn tls_to_a_plain_port_is_told() {
 
 #[tokio::test]
 async fn a_plain_client_at_a_tls_port_is_told() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).tls(TlsOptions::new()).start().await;
         let config = EtcdConfig::new([("localhost", server.port())]);
         for config in [config.clone(), config.login("worker", CANARY)] {
             let error = fails("no TLS", config.connect()).await;
             says(&error, Unavailable, &["connect", "TLS", "etcds://"]);
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

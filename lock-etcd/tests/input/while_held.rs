@@ -5,15 +5,15 @@ use std::time::Duration;
 use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp};
 use lock_conformance::time::{scaled, soon};
 use lock_etcd::EtcdLock;
-use lock_testkit::{Etcd, EtcdVersion};
+use lock_testkit::Etcd;
 use lockcore::ErrorKind::NotHeld;
 use lockcore::{FencingToken, Locks};
 
-use super::{at, quick, says};
+use super::{at, on_both, quick, says};
 
 #[tokio::test]
 async fn a_write_is_done_while_the_lock_is_held_and_not_after_its_release() {
-    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+    on_both(async |version| {
         let server = quick(version).start().await;
         let (lock, mut client) = (lock(&server).await, client(&server).await);
         let locks = Locks::new(lock.clone());
@@ -34,7 +34,8 @@ async fn a_write_is_done_while_the_lock_is_held_and_not_after_its_release() {
             assert!(!writes(&mut client, compare).await);
             is_not_held(&lock, token);
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
