@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_conformance::time::{pause, scaled, soon};
 use lock_testkit::{Etcd, EtcdOptions, EtcdVersion, Permission};
-use lockcore::ErrorKind::{InvalidConfig, NotHeld, Unauthorized};
+use lockcore::ErrorKind::{InvalidConfig, Lost, NotHeld, Unauthorized};
 use lockcore::{BootInstant, LossCause};
 
 use super::{CANARY, at, connect, fails, on_both, queue, quick, says, server, turn};
@@ -43,6 +43,20 @@ async fn odd_users_and_passwords_are_taken_as_they_are() {
         let error = fails("an empty one", at(&server).login(user, password).connect()).await;
         says(&error, Unauthorized, &["connect"]);
     }
+}
+
+#[tokio::test]
+async fn a_client_and_its_locks_do_not_print_its_password() {
+    let server = with_worker(quick(EtcdVersion::V3_7)).await;
+    let lock = at(&server).login("worker", CANARY).connect().await.unwrap();
+    let locks = lockcore::Locks::new(lock.clone());
+    let mutex = locks.mutex("printed").unwrap();
+    let guard = mutex.lock().await.unwrap();
+    let picture = locks.inspect("printed").await.unwrap();
+    let compare = lock.while_held(guard.token()).unwrap();
+    let text = format!("{lock:#?} {locks:?} {mutex:?} {guard:#?} {picture:?} {compare:?}");
+    assert!(!text.contains(CANARY), "{text}");
+    guard.release().await.unwrap();
 }
 
 #[tokio::test]
@@ -86,7 +100,7 @@ async fn a_password_that_was_changed_is_told_and_ends_beliefs_in_time() {
         says(&fails("a look", holder.inspect("other")).await, Unauthorized, &["inspect"]);
         let error = soon("the waiter hears it", queued).await.unwrap().unwrap_err();
         super::keeps_secrets(&error);
-        assert!([Unauthorized, lockcore::ErrorKind::Lost].contains(&error.kind()), "{error:?}");
+        assert!([Unauthorized, Lost].contains(&error.kind()), "{error:?}");
         // The stream of renewals may go on with the login that it was opened with: then the holder
         // holds. If it does not, belief ends before the server's does.
         if !held.is_held() {

@@ -17,11 +17,8 @@ impl Etcdctl {
     pub(crate) fn start(server: &Etcd, name: &str, ttl: u32) -> Self {
         let log = format!("etcdctl-{}-{:016x}.log", std::process::id(), fastrand::u64(..));
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(log);
-        let mut command = Command::new("etcdctl");
-        command
-            .env("ETCDCTL_API", "3")
-            .arg(format!("--endpoints=127.0.0.1:{}", server.port()))
-            .args(["lock", &format!("--ttl={ttl}"), name]);
+        let mut command = command(server);
+        command.args(["lock", &format!("--ttl={ttl}"), name]);
         Self { process: Process::start("etcdctl", &command, &log), log }
     }
 
@@ -65,4 +62,17 @@ impl Drop for Etcdctl {
         // At worst it stays with what else was built.
         let _ = std::fs::remove_file(&self.log);
     }
+}
+
+/// Runs an `etcdctl` that has to succeed.
+pub(crate) fn run(server: &Etcd, words: &[&str]) {
+    let output = command(server).args(words).output().unwrap();
+    assert!(output.status.success(), "etcdctl {words:?}: {output:?}");
+}
+
+fn command(server: &Etcd) -> Command {
+    let mut command = Command::new("etcdctl");
+    let endpoint = format!("--endpoints=127.0.0.1:{}", server.port());
+    command.env("ETCDCTL_API", "3").arg(endpoint);
+    command
 }

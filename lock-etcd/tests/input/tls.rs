@@ -2,7 +2,7 @@
 
 use lock_etcd::{EtcdConfig, EtcdTls};
 use lock_testkit::{Etcd, EtcdVersion, Permission, TlsOptions};
-use lockcore::ErrorKind::{InvalidConfig, Unavailable};
+use lockcore::ErrorKind::{InvalidConfig, Unauthorized, Unavailable};
 
 use super::{CANARY, connect, fails, on_both, queue, quick, says, server, turn};
 
@@ -26,7 +26,22 @@ async fn a_user_logs_in_by_tls() {
     let config = || EtcdConfig::new([("localhost", server.port())]).tls(trusting(&server));
     is_handed_over(config().login("worker", CANARY)).await;
     let error = fails("no user", config().connect()).await;
-    says(&error, lockcore::ErrorKind::Unauthorized, &["connect", "wants a user"]);
+    says(&error, Unauthorized, &["connect", "wants a user"]);
+}
+
+/// Its common name is the user's.
+#[tokio::test]
+async fn a_client_certificate_is_a_login() {
+    let rights = [("leasehold/", Permission::ReadWrite)];
+    let options = quick(EtcdVersion::V3_7).tls(TlsOptions::new().client_certificates());
+    let server = options.user("client", CANARY, &rights).start().await;
+    let own = server.tls().unwrap();
+    let tls = trusting(&server).client(own.client_cert_pem(), own.client_key_pem());
+    let config = || EtcdConfig::new([("localhost", server.port())]).tls(tls.clone());
+    is_handed_over(config()).await;
+    // What it may not is refused by name, as with a password.
+    let error = fails("another prefix", config().prefix("shop").unwrap().connect()).await;
+    says(&error, Unauthorized, &["connect", "`PREFIX/`"]);
 }
 
 #[tokio::test]
