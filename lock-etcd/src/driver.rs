@@ -164,12 +164,7 @@ impl EtcdDriver {
             let ask = Transaction::default().look(&Look::whole(row.key.as_slice()));
             let found = self.client.run(ask, BootInstant::now()).await?.found()?;
             if first(found).is_some_and(|row| row.lease == 0) {
-                let message = format!(
-                    "the key `{}` has no lease and would be in the way for ever: another program \
-                     wrote it; remove it, or choose another name or `prefix`",
-                    String::from_utf8_lossy(&row.key).escape_debug()
-                );
-                return Err(Error::new(ErrorKind::Backend, message));
+                return Err(in_the_way(row));
             }
         }
         check_kind(&place.keys, mode, found)
@@ -249,22 +244,25 @@ impl EtcdDriver {
         }
     }
 
-    /// Whether those for whom the entry waits are all there, and the entry itself.
+    /// Whether those for whom the entry waits are all there, and the entry itself; all of them go one
+    /// day.
     async fn has_not_moved(&self, place: &Place, ahead: &[Row]) -> Result<bool> {
         let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
         for row in ahead {
-            ask = ask.look(&Look::at(row.key.as_slice()));
+            ask = ask.look(&Look::whole(row.key.as_slice()));
         }
         let mut outcome = self.client.run(ask, BootInstant::now()).await?;
-        let is_there = |found: (Vec<Row>, usize), created| {
-            first(found).is_some_and(|row| row.created == created)
+        let mut still = |created| -> Result<Option<Row>> {
+            Ok(first(outcome.found()?).filter(|row| row.created == created))
         };
-        if !is_there(outcome.found()?, place.created.load(SeqCst)) {
+        if still(place.created.load(SeqCst))?.is_none() {
             return Err(Error::lost(LossCause::Revoked));
         }
         for row in ahead {
-            if !is_there(outcome.found()?, row.created) {
-                return Ok(false);
+            match still(row.created)? {
+                None => return Ok(false),
+                Some(row) if row.lease == 0 => return Err(in_the_way(&row)),
+                Some(_) => {}
             }
         }
         Ok(true)
@@ -526,6 +524,16 @@ fn check_kind(keys: &Keys, mode: Mode, found: &Found) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Nobody's end takes this key away.
+fn in_the_way(row: &Row) -> Error {
+    let message = format!(
+        "the key `{}` has no lease and would be in the way for ever: another program wrote it; \
+         remove it, or choose another name or `prefix`",
+        String::from_utf8_lossy(&row.key).escape_debug()
+    );
+    Error::new(ErrorKind::Backend, message)
 }
 
 /// Learns the shortest TTL that the server grants, and sees that we may do what locks need.

@@ -1,6 +1,6 @@
 //! Keys of other programs where the keys of locks are.
 
-use lock_conformance::time::soon;
+use lock_conformance::time::{eventually, soon};
 use lock_testkit::Etcd;
 use lockcore::ErrorKind::Backend;
 use lockcore::{Locks, Mode};
@@ -150,6 +150,27 @@ async fn garbage_in_our_own_layout_is_shown_as_somebody() {
         }
     }
     is_free(&locks).await;
+}
+
+/// As after a copy to another cluster, which has no leases.
+#[tokio::test]
+async fn a_key_of_our_own_that_lost_its_lease_is_named_to_those_who_wait() {
+    on_both(async |version| {
+        let server = quick(version).start().await;
+        let locks = connect(at(&server)).await;
+        let key = "leasehold/planted/0123456789abcdef0123456789abcdef";
+        server.put(key, "lh1 x 1700000000000 a").await;
+        let mutex = locks.mutex("planted").unwrap();
+        assert!(mutex.try_lock().await.unwrap().is_none());
+        let words = [key, "no lease", "remove it"];
+        says(&fails("a lock", mutex.lock()).await, Backend, &words);
+        let table = locks.rw_lock("planted").unwrap();
+        says(&fails("a reader", table.read()).await, Backend, &words);
+        eventually("nothing of ours stays", async || server.keys("").await.len() == 1).await;
+        server.delete(key).await;
+        is_free(&locks).await;
+    })
+    .await;
 }
 
 /// Every mode is refused because of this key, and leaves nothing.
