@@ -152,6 +152,17 @@ impl Work {
     }
 
     fn hear(&mut self, id: i64, event: WatchEvent) {
+        if id < 0 && event == WatchEvent::Ended {
+            // It refused to watch, and does not say what: one of those that have not begun.
+            let has_heard = |watched: &Watched| {
+                watched.ear.upgrade().is_some_and(|ear| ear.has_heard.load(SeqCst))
+            };
+            let refused = self.watched.iter().filter(|(_, watched)| !has_heard(watched));
+            for id in refused.map(|(id, _)| *id).collect::<Vec<_>>() {
+                self.hear(id, event);
+            }
+            return;
+        }
         let Some(ear) = self.watched.get(&id).and_then(|watched| watched.ear.upgrade()) else {
             return;
         };

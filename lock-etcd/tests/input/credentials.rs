@@ -82,6 +82,27 @@ async fn who_holds_and_waits_does_not_notice_that_logins_were_made_void() {
     .await;
 }
 
+/// The stream of notifications keeps the login that it was opened with.
+#[tokio::test]
+async fn who_queues_after_logins_were_made_void_is_woken() {
+    on_both(async |version| {
+        let server = with_worker(quick(version)).await;
+        let (holder, waiter) = (as_worker(&server).await, as_worker(&server).await);
+        let first = holder.mutex("first").unwrap().lock().await.unwrap();
+        let second = holder.mutex("second").unwrap().lock().await.unwrap();
+        let opens_the_stream = queue(&waiter, "first").await;
+        server.change_password("worker", CANARY).await;
+        let adds_to_it = queue(&waiter, "second").await;
+        // No longer than a look from time to time would take.
+        pause(scaled(Duration::from_millis(500))).await;
+        second.release().await.unwrap();
+        turn("the second's turn", adds_to_it).await.release().await.unwrap();
+        first.release().await.unwrap();
+        turn("the first's turn", opens_the_stream).await.release().await.unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_password_that_was_changed_is_told_and_ends_beliefs_in_time() {
     on_both(async |version| {
