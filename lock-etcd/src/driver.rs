@@ -39,10 +39,10 @@ impl EtcdDriver {
         let has_tls = config.tls.is_some();
         let mut least = probe(&client, &config.prefix).await;
         for _ in 1..client.members() {
-            // A member that is silent is not the next one.
-            let is_unknown = |error: &Error| error.kind() == ErrorKind::Indeterminate;
-            if least.as_ref().err().is_none_or(|error| !is_unknown(error)) {
-                break;
+            match &least {
+                // A member that is silent is not the next one.
+                Err(error) if error.kind() == ErrorKind::Indeterminate => {}
+                _ => break,
             }
             least = probe(&client, &config.prefix).await;
         }
@@ -101,6 +101,7 @@ impl EtcdDriver {
             }
             let mut outcome = self.send(session, place, ask).await?;
             if outcome.held {
+                place.created.store(outcome.revision, SeqCst);
                 outcome.wrote()?;
                 let created = match is_first {
                     true => outcome.revision,
@@ -152,7 +153,10 @@ impl EtcdDriver {
         place.unanswered.fetch_add(1, SeqCst);
         let until = BootInstant::now().saturating_add(session.ttl.as_duration());
         let outcome = self.client.run(ask, until).await;
-        if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Indeterminate) {
+        // An answer that makes no sense says nothing either.
+        let says_nothing =
+            |error: &Error| matches!(error.kind(), ErrorKind::Indeterminate | ErrorKind::Backend);
+        if !outcome.as_ref().is_err_and(says_nothing) {
             place.unanswered.fetch_sub(1, SeqCst);
         }
         outcome
