@@ -48,6 +48,12 @@ pub(crate) trait Subject: Send + Sync + 'static {
     fn polls_every(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// How long a server that looks now and then for those who wait sleeps between two looks. They
+    /// come at any time of such a sleep, not always just after one.
+    fn is_served_every(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Who takes what, counted from 0: subjects have as many clients and names as their questions ask

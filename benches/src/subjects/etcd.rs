@@ -108,12 +108,13 @@ const LOCK_RPC: &str = "etcd's Lock RPC";
 const BARE: &str = "bare put-if-absent + delete";
 const COMMAND: &str = "bare delete";
 
-const UNITS: &[&str] = &[REQUESTS, "Txn", "DeleteRange", "Watch", KEEP_ALIVES, OTHERS];
+const UNITS: &[&str] =
+    &[REQUESTS, "Txn", "DeleteRange", "Watch", KEEP_ALIVES, "LeaseTimeToLive", OTHERS];
 const UNITS_OF_LEASES: &[&str] =
-    &[BYTES, REQUESTS, "Txn", "DeleteRange", "Watch", KEEP_ALIVES, OTHERS];
+    &[BYTES, REQUESTS, "Txn", "DeleteRange", "Watch", KEEP_ALIVES, "LeaseTimeToLive", OTHERS];
 
-/// See [`Workload::HandOff`]; some twenty writes.
-const SETTLE: Duration = Duration::from_millis(20);
+/// See [`Workload::HandOff`]; some fifteen round trips, of which to queue and watch takes three.
+const SETTLE: Duration = Duration::from_millis(8);
 
 /// Longer than the server's pause between two looks for watches that begin in the past.
 const LONG_SETTLE: Duration = Duration::from_millis(150);

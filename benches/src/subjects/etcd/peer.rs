@@ -35,7 +35,7 @@ impl Subject for LockRpc {
 
     /// The server waits with a watch that begins in the past, and looks for such ones every tenth of
     /// a second.
-    fn polls_every(&self) -> Duration {
+    fn is_served_every(&self) -> Duration {
         Duration::from_millis(100)
     }
 
