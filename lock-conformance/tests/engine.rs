@@ -90,9 +90,30 @@ async fn sessions_are_shared_and_end() {
     assert_eq!(store.sessions(), 2);
     never.release().await.unwrap();
     eventually("its session ends", || async { store.sessions() == 1 }).await;
+    let until = Renewal::AutoUntil(Duration::from_secs(60));
+    let limited = take(&client, &request("d", Duration::from_secs(30), until)).await;
+    assert_eq!(store.sessions(), 2, "what is to end by itself is apart, too");
+    limited.release().await.unwrap();
+    eventually("its session ends", || async { store.sessions() == 1 }).await;
     drop(held);
     client.engine.shutdown().await.unwrap();
     assert_eq!((store.sessions(), store.records()), (0, 0));
+}
+
+/// What somebody takes away from under a session is lost with its next renewal, and nothing else is.
+#[tokio::test]
+async fn a_session_that_is_renewed_does_not_hide_a_loss() {
+    let store = FakeStore::new(Sessions::Shared);
+    let client = client(&store);
+    let named = |name: &str| request(name, Duration::from_millis(600), Renewal::Auto);
+    let (taken, kept) = (take(&client, &named("a")).await, take(&client, &named("b")).await);
+    store.revoke("a");
+    assert_eq!(soon("the loss", taken.lost()).await, LossCause::Revoked);
+    assert_eq!(taken.release().await.unwrap_err().kind(), ErrorKind::NotHeld);
+    // Over several renewals more.
+    pause(scaled(Duration::from_millis(900))).await;
+    assert!(kept.is_held());
+    kept.release().await.unwrap();
 }
 
 /// A hold that nobody renews lasts one TTL from its grant, also when it waited in a session that

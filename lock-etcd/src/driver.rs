@@ -1,7 +1,6 @@
 //! The algorithm, on typed requests.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -61,40 +60,83 @@ impl EtcdDriver {
         Ok(created_at(key, token))
     }
 
-    /// Asks once for a place, or for the lock itself. `None` if the epoch was old.
-    async fn ask(&self, session: &Session, place: &Place, entry: &Entry) -> Result<Option<Found>> {
-        let epoch = session.epoch.load(SeqCst);
+    /// Asks for a place, or for the lock itself.
+    async fn ask(&self, session: &Session, place: &Place, entry: &Entry) -> Result<Found> {
         let mode = entry.request().mode();
-        let mut ask = Transaction::default().if_version(&session.epoch_key, epoch);
-        if !entry.waits() {
-            ask = match mode {
-                Mode::Exclusive | Mode::Permit { .. } => ask.if_older(place.all(), 1),
-                Mode::Shared => {
-                    ask.if_older(place.keys.exclusive(), 1).if_older(place.keys.permits(), 1)
+        // What the conditions of one that does not wait were made of: nobody, or those of then.
+        let mut newer_than = 0;
+        loop {
+            let epoch = session.epoch.load(SeqCst);
+            let mut ask = Transaction::default().if_version(&session.epoch_key, epoch);
+            if !entry.waits() {
+                ask = match mode {
+                    Mode::Exclusive | Mode::Permit { .. } => {
+                        ask.if_older(place.all(), newer_than + 1)
+                    }
+                    Mode::Shared => {
+                        ask.if_older(place.keys.exclusive(), 1).if_older(place.keys.permits(), 1)
+                    }
+                };
+            }
+            let own = Look::at(place.own.as_str());
+            ask = ask
+                .put(&place.own, &value(entry), session.lease)
+                .or_look(&Look::at(session.epoch_key.as_str()));
+            // Only a first request knows without asking which revision created the key.
+            let is_first = place.unanswered.load(SeqCst) == 0 && place.created.load(SeqCst) == 0;
+            if !is_first {
+                ask = ask.look(&own);
+            }
+            ask = ask.or_look(&own);
+            for look in looks(&place.keys, mode, None) {
+                ask = ask.look(&look).or_look(&look);
+            }
+            let mut outcome = self.send(session, place, ask).await?;
+            if outcome.held {
+                outcome.wrote()?;
+                let created = match is_first {
+                    true => outcome.revision,
+                    false => first(outcome.found()?).map_or(0, |row| row.created),
+                };
+                place.created.store(created, SeqCst);
+                if created != outcome.revision {
+                    return self.look(place, mode).await;
                 }
-            };
+                return Found::read(&mut outcome, mode, true, created);
+            }
+            let now = first(outcome.found()?).map_or(0, |row| row.version);
+            let own = first(outcome.found()?);
+            if let Some(own) = own {
+                // By an earlier request, whose answer was lost.
+                place.created.store(own.created, SeqCst);
+                return self.look(place, mode).await;
+            }
+            let found = Found::read(&mut outcome, mode, false, i64::MAX)?;
+            if now != epoch {
+                session.epoch.store(now, SeqCst);
+                continue;
+            }
+            match mode {
+                // There are permits left if nobody came since these were counted.
+                Mode::Permit { of } if !entry.waits() && found.ahead.len() < of.get() as usize => {
+                    check_kind(&place.keys, mode, &found)?;
+                    newer_than = outcome.revision;
+                }
+                _ => return Ok(found),
+            }
         }
-        let own = Look::at(place.own.as_str());
-        ask = ask
-            .put(&place.own, &value(entry), session.lease)
-            .look(&own)
-            .or_look(&Look::at(session.epoch_key.as_str()))
-            .or_look(&own);
-        for look in looks(&place.keys, mode, None) {
-            ask = ask.look(&look).or_look(&look);
+    }
+
+    /// Looks who is before an entry that stands in the queue.
+    async fn look(&self, place: &Place, mode: Mode) -> Result<Found> {
+        let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
+        let created = place.created.load(SeqCst);
+        for look in looks(&place.keys, mode, Some(created)) {
+            ask = ask.look(&look);
         }
-        let mut outcome = self.send(session, place, ask).await?;
-        if outcome.held {
-            outcome.wrote()?;
-            return read(&mut outcome, mode).map(Some);
-        }
-        let (rows, _) = outcome.found()?;
-        let now = rows.first().map_or(0, |row| row.version);
-        if now != epoch {
-            session.epoch.fetch_max(now, SeqCst);
-            return Ok(None);
-        }
-        read(&mut outcome, mode).map(Some)
+        let mut outcome = self.client.run(ask, BootInstant::now()).await?;
+        let is_there = first(outcome.found()?).is_some_and(|own| own.created == created);
+        Found::read(&mut outcome, mode, is_there, created)
     }
 
     /// Sends a request to queue, and remembers until it is answered that it may be under way.
@@ -108,49 +150,13 @@ impl EtcdDriver {
         outcome
     }
 
-    /// Takes a permit without waiting, where others have some: if nobody came since they were
-    /// counted, the count is not more.
-    async fn try_permit(
-        &self,
-        session: &Session,
-        place: &Place,
-        entry: &Entry,
-        of: NonZeroU32,
-        mut found: Found,
-    ) -> Result<Option<Found>> {
-        let mode = entry.request().mode();
-        while found.own.is_none() && found.ahead.len() < of.get() as usize {
-            check_kind(&place.keys, mode, &found)?;
-            let own = Look::at(place.own.as_str());
-            let mut ask = Transaction::default()
-                .if_version(&session.epoch_key, session.epoch.load(SeqCst))
-                .if_older(place.all(), found.revision + 1)
-                .put(&place.own, &value(entry), session.lease)
-                .look(&own)
-                .or_look(&own);
-            for look in looks(&place.keys, mode, None) {
-                ask = ask.look(&look).or_look(&look);
-            }
-            let mut outcome = self.send(session, place, ask).await?;
-            let held = outcome.held;
-            if held {
-                outcome.wrote()?;
-            }
-            found = read(&mut outcome, mode)?;
-            if held {
-                break;
-            }
-        }
-        Ok(Some(found))
-    }
-
     /// That clients of another kind who are before us will go one day.
     async fn check_foreigners(&self, place: &Place, found: &Found) -> Result<()> {
         for row in found.ahead.iter().filter(|row| !place.keys.is_ours(&row.key)) {
             let key = String::from_utf8_lossy(&row.key);
             let ask = Transaction::default().look(&Look::whole(key.clone()));
-            let (rows, _) = self.client.run(ask, BootInstant::now()).await?.found()?;
-            if rows.first().is_some_and(|row| row.lease == 0) {
+            let found = self.client.run(ask, BootInstant::now()).await?.found()?;
+            if first(found).is_some_and(|row| row.lease == 0) {
                 let message = format!(
                     "the key `{}` has no lease and would be in the way for ever: another program \
                      wrote it; remove it, or choose another name or `prefix`",
@@ -167,18 +173,19 @@ impl EtcdDriver {
         let mode = entry.request().mode();
         check_kind(&place.keys, mode, &found)?;
         self.check_foreigners(place, &found).await?;
-        if !entry.waits() && found.own.is_none() {
-            return Ok(Standing::Busy);
+        if !found.is_there {
+            return match entry.waits() {
+                true => Err(Error::lost(LossCause::Revoked)),
+                false => Ok(Standing::Busy),
+            };
         }
-        let Some(own) = &found.own else { return Err(Error::lost(LossCause::Revoked)) };
-        place.created.store(own.created, SeqCst);
         let is_admitted = match mode {
             Mode::Exclusive | Mode::Shared => found.ahead.is_empty(),
             Mode::Permit { of } => found.ahead.len() < of.get() as usize,
         };
         if is_admitted {
             place.stop_listening();
-            let token = u64::try_from(own.created).ok().and_then(FencingToken::new);
+            let token = token(place.created.load(SeqCst));
             let token =
                 token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
             self.held().insert(token, place.own.clone());
@@ -224,12 +231,12 @@ impl EtcdDriver {
                 Err(error) => return Err(error),
             };
             if outcome.held {
-                session.epoch.fetch_max(epoch + 1, SeqCst);
+                session.epoch.store(epoch + 1, SeqCst);
                 outcome.wrote()?;
                 return outcome.deleted();
             }
-            let (rows, _) = outcome.found()?;
-            session.epoch.fetch_max(rows.first().map_or(0, |row| row.version), SeqCst);
+            let now = first(outcome.found()?).map_or(0, |row| row.version);
+            session.epoch.store(now, SeqCst);
         }
     }
 
@@ -241,7 +248,7 @@ impl EtcdDriver {
         }
         let mut outcome = self.client.run(ask, BootInstant::now()).await?;
         let is_there = |found: (Vec<Row>, usize), created| {
-            found.0.first().is_some_and(|row| row.created == created)
+            first(found).is_some_and(|row| row.created == created)
         };
         if !is_there(outcome.found()?, place.created.load(SeqCst)) {
             return Err(Error::lost(LossCause::Revoked));
@@ -293,24 +300,7 @@ impl Driver for EtcdDriver {
 
     async fn enqueue(&self, session: &Session, entry: &Entry) -> Result<Standing> {
         let place = session.seat(&self.prefix, entry);
-        let mut found = loop {
-            match self.ask(session, &place, entry).await {
-                Ok(Some(found)) => break Ok(found),
-                Ok(None) => {}
-                Err(error) => break Err(error),
-            }
-        };
-        if let (Ok(seen), Mode::Permit { of }, false) =
-            (&found, entry.request().mode(), entry.waits())
-            && seen.own.is_none()
-        {
-            let seen = seen.clone();
-            found = self
-                .try_permit(session, &place, entry, of, seen)
-                .await
-                .map(|found| found.expect("BUG: it always looks"));
-        }
-        let standing = match found {
+        let standing = match self.ask(session, &place, entry).await {
             Ok(found) if entry.waits() && self.is_full(entry.request().mode(), &found) => {
                 Err(Error::new(
                     ErrorKind::QueueFull,
@@ -342,6 +332,8 @@ impl Driver for EtcdDriver {
             ear.look.notified().await;
         }
         if ear.is_deaf.load(SeqCst) {
+            // A stream keeps the login that it was opened with.
+            self.watcher.reopen();
             return Err(Error::new(ErrorKind::Unavailable, "the server does not notify"));
         }
         Ok(Wake::Check)
@@ -353,13 +345,7 @@ impl Driver for EtcdDriver {
         if !ahead.is_empty() && ahead.len() <= FEW && self.has_not_moved(&place, &ahead).await? {
             return Ok(Standing::Queued { recheck: None });
         }
-        let mode = entry.request().mode();
-        let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
-        for look in looks(&place.keys, mode, Some(place.created.load(SeqCst))) {
-            ask = ask.look(&look);
-        }
-        let mut outcome = self.client.run(ask, BootInstant::now()).await?;
-        let found = read(&mut outcome, mode)?;
+        let found = self.look(&place, entry.request().mode()).await?;
         self.judge(&place, entry, found).await
     }
 
@@ -373,9 +359,7 @@ impl Driver for EtcdDriver {
         } else {
             self.fence_off(session, &place).await?
         };
-        if let Some(token) =
-            u64::try_from(place.created.load(SeqCst)).ok().and_then(FencingToken::new)
-        {
+        if let Some(token) = token(place.created.load(SeqCst)) {
             self.held().remove(&token);
         }
         session.leave(entry);
@@ -402,9 +386,8 @@ impl Driver for EtcdDriver {
             }
             let mut outcome = self.client.run(ask, BootInstant::now()).await?;
             for (id, place) in some {
-                let (rows, _) = outcome.found()?;
                 let created = place.created.load(SeqCst);
-                if rows.first().is_none_or(|row| row.created != created) {
+                if first(outcome.found()?).is_none_or(|row| row.created != created) {
                     missing.push(*id);
                 }
             }
@@ -425,7 +408,7 @@ impl Driver for EtcdDriver {
         let (mut holders, mut waiters) = (Vec::new(), Vec::new());
         for row in rows {
             let mode = keys.mode(&row.key);
-            let token = u64::try_from(row.created).ok().and_then(FencingToken::new);
+            let token = token(row.created);
             if before.admits(mode) {
                 holders.push(claim(&row.value, token));
             } else {
@@ -453,21 +436,37 @@ impl EtcdDriver {
 }
 
 /// What a look at the queue has shown.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Found {
-    own: Option<Row>,
+    /// Whether our own key is there.
+    is_there: bool,
     /// Those before us for whom we would wait, or may have to.
     ahead: Vec<Row>,
     /// How many stand under the name.
     count: usize,
-    revision: i64,
+}
+
+impl Found {
+    /// Reads what was asked for by [`looks`], and leaves ourselves out, whose key was `created` then.
+    fn read(outcome: &mut Outcome, mode: Mode, is_there: bool, created: i64) -> Result<Self> {
+        let (mut ahead, mut count) = outcome.found()?;
+        if mode == Mode::Shared {
+            ahead.append(&mut outcome.found()?.0);
+            count = outcome.found()?.1;
+        }
+        ahead.retain(|row| row.created < created);
+        if let Mode::Permit { of } = mode {
+            ahead.truncate(of.get() as usize);
+        }
+        Ok(Self { is_there, ahead, count })
+    }
 }
 
 /// What to ask to see whose turn it is: not for all who are there, only for those that matter.
 ///
 /// For whoever wants it alone that is the one before; for a reader, the last writer, and whether
 /// somebody has a permit; for a permit, as many as there are permits. `until` is the revision of our
-/// key, if it is known; without it nobody is behind us yet.
+/// key; without it nobody can be behind us yet.
 fn looks(keys: &Keys, mode: Mode, until: Option<i64>) -> Vec<Look> {
     let looks = match mode {
         Mode::Exclusive => vec![Look::newest(keys.all(), 2)],
@@ -483,24 +482,6 @@ fn looks(keys: &Keys, mode: Mode, until: Option<i64>) -> Vec<Look> {
     let last = looks.len() - 1;
     let at_place = |(place, look)| if counted && place == last { look } else { at(look) };
     looks.into_iter().enumerate().map(at_place).collect()
-}
-
-/// Reads what was found, our own key first.
-fn read(outcome: &mut Outcome, mode: Mode) -> Result<Found> {
-    let revision = outcome.revision;
-    let own = outcome.found()?.0.into_iter().next();
-    let (mut ahead, mut count) = outcome.found()?;
-    if mode == Mode::Shared {
-        ahead.append(&mut outcome.found()?.0);
-        count = outcome.found()?.1;
-    }
-    if let Some(own) = &own {
-        ahead.retain(|row| row.created < own.created);
-    }
-    if let Mode::Permit { of } = mode {
-        ahead.truncate(of.get() as usize);
-    }
-    Ok(Found { own, ahead, count, revision })
 }
 
 /// That all before us want what we want.
@@ -552,6 +533,14 @@ async fn probe(client: &Client, prefix: &str) -> Result<Ttl> {
 fn lease_id() -> Result<i64> {
     let bits = EntryId::random()?.as_u128() as i64 & i64::MAX;
     Ok(bits.max(1))
+}
+
+fn token(created: i64) -> Option<FencingToken> {
+    FencingToken::new(u64::try_from(created).ok()?)
+}
+
+fn first((rows, _): (Vec<Row>, usize)) -> Option<Row> {
+    rows.into_iter().next()
 }
 
 fn seconds(ttl: Ttl) -> i64 {

@@ -37,6 +37,10 @@ pub(crate) fn fate(error: &EtcdError) -> Fate {
     if status.message().contains("etcdserver: no leader") {
         return Fate::Elsewhere("the cluster has no leader: are most of its members up?");
     }
+    if status.message().contains("revision of auth store is old") {
+        // A new connection logs in anew.
+        return Fate::Elsewhere("the server has changed its users, and does not know our login");
+    }
     match refused(status) {
         Some(error) => Fate::Refused(error),
         None => Fate::Unknown("the connection ended, or the member did not know the outcome"),
@@ -133,7 +137,7 @@ fn refused(status: &Status) -> Option<Error> {
         )
     } else if says("invalid user ID or password") || says("authentication failed") {
         (ErrorKind::Unauthorized, "the server refused user or password")
-    } else if says("invalid auth token") || says("auth: revision in header is old") {
+    } else if says("invalid auth token") {
         (ErrorKind::Unauthorized, "the server does not know our login any more")
     } else if says("authentication is not enabled") {
         (

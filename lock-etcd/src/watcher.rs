@@ -129,15 +129,13 @@ impl Work {
             Command::Watch { id, key, ear } => {
                 let done = match &mut self.stream {
                     Some(stream) => stream.add(id, &key).await.is_ok(),
-                    None => match self.client.watch(id, &key).await {
-                        Ok(stream) => {
-                            self.stream = Some(stream);
-                            // A connection that was given up before this one does not matter.
-                            self.generation.mark_unchanged();
-                            true
-                        }
-                        Err(_) => false,
-                    },
+                    None => {
+                        // What was given up before does not matter to a stream that is new.
+                        self.generation.mark_unchanged();
+                        let opened = self.client.watch(id, &key).await;
+                        self.stream = opened.ok();
+                        self.stream.is_some()
+                    }
                 };
                 self.watched.insert(id, Watched { key, ear });
                 done

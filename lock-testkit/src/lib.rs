@@ -5,6 +5,8 @@ pub mod child;
 mod cluster;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(feature = "etcd")]
+pub mod grpc;
 mod port;
 mod process;
 mod proxy;
@@ -19,7 +21,9 @@ mod wait;
 
 pub use cluster::{Cluster, key_slot};
 #[cfg(feature = "etcd")]
-pub use etcd::{Etcd, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
+pub use etcd::{Etcd, EtcdCluster, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
+#[cfg(feature = "etcd")]
+pub use grpc::GrpcProxy;
 pub use port::Port;
 pub use process::Process;
 pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};

@@ -5,7 +5,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub(crate) enum TlsOptions {}
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Tls {}
 
 impl TlsOptions {

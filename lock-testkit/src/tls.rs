@@ -109,6 +109,11 @@ impl Tls {
         self.dir.join(SERVER_CERT)
     }
 
+    #[cfg(feature = "etcd")]
+    pub(crate) fn server_key_path(&self) -> PathBuf {
+        self.dir.join(SERVER_KEY)
+    }
+
     /// A client's certificate, in PEM.
     pub fn client_cert_pem(&self) -> String {
         read(&self.client_cert_path())

@@ -4,27 +4,15 @@
 //! taken away from there.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Weak};
-
-use tokio::sync::mpsc;
+use std::sync::Arc;
 
 use crate::LossCause;
 use crate::driver::Driver;
 use crate::engine::Shared;
 use crate::keeper::Tenure;
 
-/// Looks after the grants of each session that was renewed, until the client is gone.
-pub(crate) async fn run<D: Driver>(
-    shared: Weak<Shared<D>>,
-    mut renewed: mpsc::UnboundedReceiver<Arc<Tenure<D::Session>>>,
-) {
-    while let Some(tenure) = renewed.recv().await {
-        let Some(shared) = shared.upgrade() else { return };
-        audit(&shared, &tenure).await;
-    }
-}
-
-async fn audit<D: Driver>(shared: &Shared<D>, tenure: &Arc<Tenure<D::Session>>) {
+/// Looks after the grants of a session that was renewed.
+pub(crate) async fn run<D: Driver>(shared: &Shared<D>, tenure: &Arc<Tenure<D::Session>>) {
     // Before the question: what is granted meanwhile is not in its answer.
     let held = shared.held_in(tenure);
     if held.is_empty() {

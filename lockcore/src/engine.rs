@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::acquisition::Acquisition;
-use crate::audit;
 use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
 use crate::engine_lease::Grant;
@@ -108,13 +107,11 @@ impl<D: Driver> Engine<D> {
     #[must_use]
     pub fn new(driver: D, config: EngineConfig) -> Self {
         let (driver, runtime) = (Arc::new(driver), Handle::current());
-        let (kept, renewals) = mpsc::unbounded_channel();
-        let keeper = Keeper::start(driver.clone(), &runtime, kept);
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|client| Shared {
+            keeper: Keeper::start(driver.clone(), &runtime, client.clone()),
             driver,
             config,
             runtime,
-            keeper,
             asking: Tally::default(),
             jobs: Tally::default(),
             closing: watch::Sender::new(false),
@@ -122,9 +119,7 @@ impl<D: Driver> Engine<D> {
             active: Mutex::new(Active { asks: HashMap::new(), holds: HashMap::new() }),
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
-        };
-        let shared = Arc::new(shared);
-        shared.runtime.spawn(audit::run(Arc::downgrade(&shared), renewals));
+        });
         Self { shared }
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::audit;
 use crate::clock::sleep_until;
-use crate::driver::{Driver, Renewed, Sessions};
+use crate::driver::{Driver, Renewed};
+use crate::engine::Shared;
 use crate::{BootInstant, Error, LossCause, Result, Term, Ttl, term};
 
 /// A session with the time that it is valid for: what is renewed, and lost, as one.
@@ -75,11 +77,11 @@ struct Schedule<S> {
 type Due<S> = BTreeMap<(BootInstant, u64), Weak<Tenure<S>>>;
 
 impl<S: Send + Sync + 'static> Keeper<S> {
-    /// A keeper whose loop ends when it is dropped. It tells `kept` of what was renewed.
+    /// A keeper whose loop ends when it is dropped.
     pub(crate) fn start<D: Driver<Session = S>>(
         driver: Arc<D>,
         runtime: &Handle,
-        kept: mpsc::UnboundedSender<Arc<Tenure<S>>>,
+        client: Weak<Shared<D>>,
     ) -> Self {
         let schedule = Arc::new(Schedule {
             due: Mutex::default(),
@@ -90,7 +92,7 @@ impl<S: Send + Sync + 'static> Keeper<S> {
         });
         // Also when the runtime ends before the loop has begun.
         let end = End(schedule.clone());
-        runtime.spawn(run(driver, end, kept));
+        runtime.spawn(run(driver, end, client));
         Self { schedule }
     }
 
@@ -172,17 +174,13 @@ impl<S> Schedule<S> {
     }
 }
 
-async fn run<D: Driver>(
-    driver: Arc<D>,
-    end: End<D::Session>,
-    kept: mpsc::UnboundedSender<Arc<Tenure<D::Session>>>,
-) {
+async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>, client: Weak<Shared<D>>) {
     let schedule = &end.0;
     let mut batches = JoinSet::new();
     while !schedule.is_over.load(SeqCst) {
         let (batch, next) = schedule.take_due(BootInstant::now());
         if !batch.is_empty() {
-            batches.spawn(renew(driver.clone(), schedule.clone(), kept.clone(), batch));
+            batches.spawn(renew(driver.clone(), schedule.clone(), client.clone(), batch));
         }
         tokio::select! {
             () = schedule.changed.notified() => {}
@@ -206,27 +204,24 @@ impl<S> Drop for End<S> {
 async fn renew<D: Driver>(
     driver: Arc<D>,
     schedule: Arc<Schedule<D::Session>>,
-    kept: mpsc::UnboundedSender<Arc<Tenure<D::Session>>>,
+    client: Weak<Shared<D>>,
     batch: Vec<Arc<Tenure<D::Session>>>,
 ) {
     let backend = driver.guarantees().backend();
     let shortest = batch.iter().map(|tenure| tenure.ttl).min().unwrap_or_default();
     let sessions: Vec<_> = batch.iter().map(|tenure| tenure.session.clone()).collect();
-    let tells = driver.sessions() == Sessions::Shared;
     let sent = BootInstant::now();
     // A hung renewal must leave time for others before the deadline.
     let answers = timeout(shortest.renewal_period() / 2, driver.renew(&sessions)).await;
     let mut answers = answers.unwrap_or_default().into_iter();
+    let mut kept = Vec::new();
 
     for tenure in batch {
         let period = tenure.ttl.renewal_period();
         let (outcome, at) = match answers.next() {
             Some(Ok(answer)) => match tenure.renewed(sent, answer) {
                 Ok(()) => {
-                    if tells {
-                        // Nobody listens after the end of the client.
-                        let _ = kept.send(tenure.clone());
-                    }
+                    kept.push(tenure.clone());
                     ("kept", Some(sent.saturating_add(period)))
                 }
                 Err(cause) => {
@@ -249,6 +244,11 @@ async fn renew<D: Driver>(
             .increment(1);
         if let Some(at) = at {
             schedule.put(&tenure, at);
+        }
+    }
+    if let Some(client) = client.upgrade().filter(|client| client.sessions_are_shared()) {
+        for tenure in kept {
+            audit::run(&client, &tenure).await;
         }
     }
 }

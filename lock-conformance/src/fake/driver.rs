@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lockcore::{
-    Driver, Entry, Error, Guarantees, Inspection, LockName, LossCause, Renewed, Request, Result,
-    Sessions, Standing, Wake, Withdrawn,
+    Driver, Entry, EntryId, Error, Guarantees, Inspection, LockName, LossCause, Renewed, Request,
+    Result, Sessions, Standing, Wake, Withdrawn,
 };
 
 use super::{FakeStore, Flaw, Link, Operation};
@@ -109,6 +109,15 @@ impl Driver for FakeDriver {
             Ok(sessions.iter().map(renew).collect())
         };
         self.link.call(Operation::Renew, renew).await.unwrap_or_default()
+    }
+
+    async fn missing(&self, _: &FakeSession, entries: &[Arc<Entry>]) -> Result<Vec<EntryId>> {
+        let missing = || {
+            let mut state = self.store.state();
+            let gone = entries.iter().filter(|entry| !state.has(entry));
+            Ok(gone.map(|entry| entry.id()).collect())
+        };
+        self.link.call(Operation::Check, missing).await
     }
 
     async fn end(&self, session: &FakeSession) -> Result<()> {

@@ -132,12 +132,7 @@ macro_rules! harness {
 }
 
 harness!(PerGrant, "fake-per-grant", Sessions::PerGrant, &[]);
-harness!(
-    Shared,
-    "fake-shared",
-    Sessions::Shared,
-    &[("r04_a_removed_record_is_noticed", "its renewals are of the session, not of the record")]
-);
+harness!(Shared, "fake-shared", Sessions::Shared, &[]);
 
 #[async_trait]
 impl Harness for FakeHarness {

@@ -170,6 +170,12 @@ impl State {
         Some(Bell { notify: record.bell.clone(), is_granted: record.granted })
     }
 
+    /// Whether the entry stands there.
+    pub(super) fn has(&mut self, entry: &Entry) -> bool {
+        let name = self.key(entry.name().as_str());
+        self.find(&name, entry.id().as_u128()).is_some()
+    }
+
     /// What a notification says to this entry.
     pub(super) fn answer(&mut self, entry: &Entry) -> Wake {
         let granted = self.bell(entry).and_then(|bell| bell.is_granted);

@@ -4,6 +4,7 @@
 
 mod harness;
 mod link;
+mod store;
 
 mod etcd {
     lock_conformance::conformance!(crate::harness::OnEtcd);
@@ -11,4 +12,8 @@ mod etcd {
 
 mod old {
     lock_conformance::conformance!(crate::harness::OnOldEtcd);
+}
+
+mod cluster {
+    lock_conformance::conformance!(crate::harness::OnCluster);
 }

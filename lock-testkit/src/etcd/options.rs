@@ -1,8 +1,8 @@
 //! What an etcd is started with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::etcd::server::Etcd;
@@ -22,7 +22,16 @@ pub enum EtcdVersion {
 impl EtcdVersion {
     pub(crate) fn program(self) -> PathBuf {
         match self {
-            Self::V3_4 => INSTALLED.clone(),
+            Self::V3_4 => {
+                let program = tools::installed("etcd");
+                let version = INSTALLED.get_or_init(|| version_of(&program));
+                assert!(
+                    version.starts_with("etcd Version: 3.4."),
+                    "`etcd` says “{version}”, and the tests want the 3.4 that \
+                     `cargo xtask setup` installs on Debian 12",
+                );
+                program
+            }
             Self::V3_7 => match etcd_bin_vendored::etcd_bin_path() {
                 Ok(path) => path.to_owned(),
                 Err(error) => panic!("no etcd 3.7 for this machine: {error}"),
@@ -95,7 +104,8 @@ impl EtcdOptions {
     }
 
     #[cfg(feature = "tls")]
-    /// With certificates of its own.
+    /// With certificates of its own. Who shows a client's certificate and no token is the user
+    /// `client`.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.tls = Some(tls);
         self
@@ -111,6 +121,7 @@ impl EtcdOptions {
     ///
     /// etcd wants at least five heartbeats in `timeout`, and grants no lease shorter than
     /// [`Etcd::min_lease_ttl`], one and a half times the `timeout` in whole seconds.
+    /// A restart takes as long as one or two of `timeout`.
     pub fn election(mut self, heartbeat: Duration, timeout: Duration) -> Self {
         self.heartbeat = heartbeat;
         self.election = timeout;
@@ -177,15 +188,10 @@ pub(crate) struct User {
     pub(crate) rights: Vec<(String, Permission)>,
 }
 
-static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let program = tools::installed("etcd");
-    let output = Command::new(&program).arg("--version").output().expect("etcd tells its version");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.lines().next().unwrap_or_default();
-    assert!(
-        version.starts_with("etcd Version: 3.4."),
-        "{} says “{version}”, and 3.4 is wanted, which `cargo xtask setup` installs on Debian 12",
-        program.display(),
-    );
-    program
-});
+/// What the program says of itself, in the first line.
+fn version_of(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").output().expect("etcd tells its version");
+    String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+}
+
+static INSTALLED: OnceLock<String> = OnceLock::new();

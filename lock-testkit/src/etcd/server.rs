@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,34 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::etcd::command::{Peers, Ports, command};
 use crate::etcd::gateway::{self, EtcdError};
 use crate::etcd::options::{EtcdOptions, EtcdVersion};
-use crate::port::Port;
 use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::redis_options::OBSERVER;
 use crate::tls::Tls;
-#[cfg(feature = "tls")]
-use crate::tls::TlsOptions;
 use crate::wait::scaled;
 
 /// A server on 127.0.0.1 that nobody else uses, killed when this is dropped.
 ///
+/// ```no_run
+/// # async fn test() {
+/// use lock_testkit::{Etcd, EtcdVersion, Permission};
+///
+/// let rights = [("lock/", Permission::ReadWrite)];
+/// let server = Etcd::options(EtcdVersion::V3_4).user("joe", "pw", &rights).start().await;
+/// // The client under test connects to server.url_as("joe", "pw") and takes a lock …
+/// for lease in server.leases().await {
+///     server.revoke_lease(lease).await;
+/// }
+/// // … and has lost it.
+/// assert!(server.keys("lock/").await.is_empty());
+/// # }
+/// ```
+///
 /// The kit looks into it through a port of its own, over HTTP. Those requests count among the RPCs
-/// that the server counts, in no other way do they meet the clients.
+/// that the server counts; in no other way do they meet the clients.
 #[derive(Debug)]
 pub struct Etcd {
     // Before the directory, so that the process is gone when its files go.
@@ -47,7 +60,7 @@ impl Etcd {
         for _ in 0..PORT_ATTEMPTS {
             let ports = Ports::claim();
             let peers = Peers::none(&ports);
-            let server = Self::launch(&options, ports, peers);
+            let server = Self::launch(&options, ports, peers, None);
             if server.ready().await.is_ok() {
                 server.set_up_users().await;
                 return server;
@@ -144,7 +157,8 @@ impl Etcd {
 
     /// Kills it if it lives, and starts it again with its ports and with what it had on the disk.
     ///
-    /// Every lease then has its full time again, and the tokens of users are void.
+    /// Every lease then has its full time again. It takes the time of an election or two, as
+    /// the server waits whether there is a leader. The tokens of users may be good or void.
     ///
     /// # Panics
     ///
@@ -169,7 +183,7 @@ impl Etcd {
     /// The server is up, or coming up, and may have no users.
     pub async fn restart_empty(&self) {
         self.kill();
-        fs::remove_dir_all(self.dir.path().join(DATA)).expect("the data can be removed");
+        fs::remove_dir_all(self.data()).expect("the data can be removed");
         self.run_again().await;
         self.set_up_users().await;
     }
@@ -203,6 +217,39 @@ impl Etcd {
         }
     }
 
+    /// As [`call`](Etcd::call), by whom [`authenticate`](Etcd::authenticate) gave this token.
+    ///
+    /// # Errors
+    ///
+    /// What the server or the socket says, or that there was no reply within ten seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// The request may have been sent.
+    pub async fn call_with(
+        &self,
+        token: &str,
+        path: &str,
+        body: Value,
+    ) -> Result<Value, EtcdError> {
+        gateway::post(self.observer(), path, &body, Some(token)).await
+    }
+
+    /// A token of a user.
+    ///
+    /// # Errors
+    ///
+    /// What the server or the socket says, or that there was no reply within ten seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server may have made a token.
+    pub async fn authenticate(&self, user: &str, password: &str) -> Result<String, EtcdError> {
+        let body = json!({"name": user, "password": password});
+        let reply = gateway::post(self.observer(), "/v3/auth/authenticate", &body, None).await?;
+        Ok(reply["token"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// As [`call`](Etcd::call), where no error is expected.
     pub(crate) async fn must(&self, path: &str, body: Value) -> Value {
         match self.call(path, body).await {
@@ -219,11 +266,18 @@ impl Etcd {
         &self.options
     }
 
-    pub(crate) fn launch(options: &EtcdOptions, ports: Ports, peers: Peers) -> Self {
+    /// With the certificates of its cluster, or with some of its own.
+    pub(crate) fn launch(
+        options: &EtcdOptions,
+        ports: Ports,
+        peers: Peers,
+        tls: Option<Tls>,
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("leasehold-").tempdir();
         let dir = dir.expect("a temporary directory can be made");
-        let tls = options.tls.as_ref().map(|tls| Tls::make(tls, dir.path()));
-        let command = command(options, &ports, &peers, tls.as_ref(), &dir);
+        let make = || options.tls.as_ref().map(|tls| Tls::make(tls, dir.path()));
+        let tls = tls.or_else(make);
+        let command = command(options, &ports, &peers, tls.as_ref(), &dir.path().join(DATA));
         let process = Process::start(options.version.name(), &command, &dir.path().join(LOG));
         let (process, token) = (Mutex::new(process), Mutex::default());
         Self { process, options: options.clone(), ports, peers, tls, token, dir }
@@ -231,7 +285,7 @@ impl Etcd {
 
     async fn run_again(&self) {
         let command =
-            command(&self.options, &self.ports, &self.peers, self.tls.as_ref(), &self.dir);
+            command(&self.options, &self.ports, &self.peers, self.tls.as_ref(), &self.data());
         let log = self.dir.path().join(LOG);
         *self.process() = Process::start(self.options.version.name(), &command, &log);
         *self.kept_token() = None;
@@ -263,6 +317,11 @@ impl Etcd {
         }
     }
 
+    /// Whether it asks clients who they are, if it is to.
+    pub(crate) async fn knows_users(&self) -> bool {
+        self.options.users.is_empty() || matches!(self.token().await, Ok(Some(_)))
+    }
+
     async fn token(&self) -> Result<Option<String>, EtcdError> {
         if self.options.users.is_empty() {
             return Ok(None);
@@ -271,17 +330,19 @@ impl Etcd {
         if kept.is_some() {
             return Ok(kept);
         }
-        let body = json!({"name": ROOT, "password": OBSERVER});
-        match gateway::post(self.observer(), "/v3/auth/authenticate", &body, None).await {
-            Ok(reply) => {
-                let token = reply["token"].as_str().map(str::to_owned);
-                self.kept_token().clone_from(&token);
-                Ok(token)
+        match self.authenticate(ROOT, OBSERVER).await {
+            Ok(token) => {
+                *self.kept_token() = Some(token.clone());
+                Ok(Some(token))
             }
             // It has no users yet.
             Err(error) if error.message().contains("authentication is not enabled") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join(DATA)
     }
 
     fn url_with(&self, credentials: &str, port: u16) -> String {
@@ -308,79 +369,6 @@ impl Etcd {
 #[derive(Debug)]
 pub(crate) struct PortTaken;
 
-/// The ports of one server.
-#[derive(Debug)]
-pub(crate) struct Ports {
-    pub(crate) client: Port,
-    pub(crate) observer: Port,
-    pub(crate) peer: Port,
-}
-
-impl Ports {
-    pub(crate) fn claim() -> Self {
-        Self { client: Port::claim(), observer: Port::claim(), peer: Port::claim() }
-    }
-}
-
-/// How a server is told of its peers.
-#[derive(Clone, Debug)]
-pub(crate) struct Peers {
-    pub(crate) flags: Vec<String>,
-    pub(crate) environment: Vec<(&'static str, String)>,
-}
-
-impl Peers {
-    fn none(ports: &Ports) -> Self {
-        let url = format!("http://{}", ports.peer.addr());
-        let flags = vec![
-            "--name=alone".to_owned(),
-            format!("--listen-peer-urls={url}"),
-            format!("--initial-advertise-peer-urls={url}"),
-            format!("--initial-cluster=alone={url}"),
-        ];
-        Self { flags, environment: Vec::new() }
-    }
-}
-
-fn command(
-    options: &EtcdOptions,
-    ports: &Ports,
-    peers: &Peers,
-    tls: Option<&Tls>,
-    dir: &TempDir,
-) -> Command {
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let client = format!("{scheme}://{}", ports.client.addr());
-    let mut command = options.command();
-    command
-        .arg(format!("--data-dir={}", dir.path().join(DATA).display()))
-        .arg(format!("--listen-client-urls={client},http://{}", ports.observer.addr()))
-        .arg(format!("--advertise-client-urls={client}"))
-        .args(&peers.flags)
-        .envs(peers.environment.iter().map(|(name, value)| (name, value)));
-    if let (Some(options), Some(tls)) = (&options.tls, tls) {
-        certificates(&mut command, options, tls);
-    }
-    command
-}
-
-#[cfg(feature = "tls")]
-fn certificates(command: &mut Command, options: &TlsOptions, tls: &Tls) {
-    command
-        .arg(format!("--cert-file={}", tls.server_cert_path().display()))
-        .arg(format!("--key-file={}", tls.server_key_path().display()));
-    if options.asks_clients() {
-        command
-            .arg("--client-cert-auth")
-            .arg(format!("--trusted-ca-file={}", tls.ca_path().display()));
-    }
-}
-
-#[cfg(not(feature = "tls"))]
-fn certificates(_: &mut Command, _: &crate::tls::TlsOptions, tls: &Tls) {
-    match *tls {}
-}
-
 /// The user that the kit is.
 pub(crate) const ROOT: &str = "root";
 const DATA: &str = "data";
@@ -390,3 +378,23 @@ const START: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
 /// The gRPC code.
 const UNAUTHENTICATED: i64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_noticed() {
+        for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+            for taken in [|ports: &Ports| ports.client.addr(), |ports: &Ports| ports.peer.addr()] {
+                let ports = Ports::claim();
+                let _other = TcpListener::bind(taken(&ports)).unwrap();
+                let peers = Peers::none(&ports);
+                let server = Etcd::launch(&EtcdOptions::new(version), ports, peers, None);
+                assert!(server.ready().await.is_err());
+            }
+        }
+    }
+}

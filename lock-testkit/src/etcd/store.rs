@@ -34,7 +34,7 @@ impl EtcdKey {
 }
 
 /// Looking and reaching into it, by somebody who may do all. Each panics when the server refuses, or
-/// does not reply within ten seconds.
+/// does not reply within ten seconds. Who does not wait for it does not know whether it was done.
 impl Etcd {
     /// The keys that begin with `prefix`, in their order.
     pub async fn keys(&self, prefix: impl AsRef<[u8]>) -> Vec<EtcdKey> {

@@ -10,7 +10,7 @@ use crate::redis_options::OBSERVER;
 
 /// Users of a server that was started with [`user`](crate::EtcdOptions::user). The rights of each
 /// are in a role of the user's name. Each panics when the server refuses, or does not reply within
-/// ten seconds.
+/// ten seconds. Who does not wait for it does not know whether it was done.
 impl Etcd {
     /// Adds a user without any right.
     pub async fn add_user(&self, name: &str, password: &str) {
@@ -24,7 +24,7 @@ impl Etcd {
         self.must("/v3/auth/user/delete", json!({"name": name})).await;
     }
 
-    /// Gives a user another password, and makes the tokens it has void.
+    /// Gives a user a password, and makes the tokens it has void. It may be the password it has.
     pub async fn change_password(&self, name: &str, password: &str) {
         self.must("/v3/auth/user/changepw", json!({"name": name, "password": password})).await;
     }

@@ -32,6 +32,9 @@ const ENGINE: Mutant = Mutant { package: "lock-conformance", test_target: "fake"
 /// What is common to those that the suite on a Redis server must notice.
 const REDIS: Mutant = Mutant { package: "lock-redis", ..LOCAL };
 
+/// What is common to those that the suite on an etcd server must notice.
+const ETCD: Mutant = Mutant { package: "lock-etcd", ..LOCAL };
+
 /// One promise is broken by each. Those of one package stand together, because the next mutant
 /// builds what the one before it left.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -672,5 +675,61 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "byte != b' ' {",
         case: "prefixes_are_apart",
         ..REDIS
+    },
+    Mutant {
+        name: "etcd-nobody-is-before-us",
+        file: "lock-etcd/src/driver.rs",
+        find: "Mode::Exclusive => vec![Look::newest(keys.all(), 2)],",
+        replace: "Mode::Exclusive => vec![Look::newest(keys.all(), 1)],",
+        case: "etcd::conformance::r01_one_holder_of_a_mutex",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-readers-overtake-a-writer",
+        file: "lock-etcd/src/driver.rs",
+        find: "            Look::newest(keys.exclusive(), 1),",
+        replace: "            Look::newest(keys.permits(), 1),",
+        case: "etcd::conformance::r10_",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-one-permit-too-many",
+        file: "lock-etcd/src/driver.rs",
+        find: "Mode::Permit { of } => found.ahead.len() < of.get() as usize,",
+        replace: "Mode::Permit { of } => found.ahead.len() <= of.get() as usize,",
+        case: "etcd::conformance::r01_a_semaphore_is_never_exceeded",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-try-queues",
+        file: "lock-etcd/src/driver.rs",
+        find: "                        ask.if_older(place.all(), newer_than + 1)",
+        replace: "                        ask.if_older(place.all(), i64::MAX)",
+        case: "etcd::conformance::r11_busy_leaves_nothing",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-dead-lease-is-renewed",
+        file: "lock-etcd/src/client/keep_alive.rs",
+        find: "        let is_kept = answer.ttl() > 0;",
+        replace: "        let is_kept = answer.ttl() >= 0;",
+        case: "etcd::conformance::r12_a_client_outlives_its_session",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-missing-key-is-not-missed",
+        file: "lock-etcd/src/driver.rs",
+        find: "                    missing.push(*id);",
+        replace: "                    let _ = id;",
+        case: "etcd::conformance::r04_a_removed_record_is_noticed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-the-gap-before-the-watch-stays-open",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            WatchEvent::Deleted => ear.left.store(true, SeqCst),",
+        replace: "            WatchEvent::Deleted => return,",
+        case: "etcd::conformance::r13_",
+        ..ETCD
     },
 ];
