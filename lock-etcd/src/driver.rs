@@ -10,8 +10,7 @@ use futures_util::future::join_all;
 use lockcore::queue::Ahead;
 use lockcore::{
     BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
-    LockName, LossCause, Mode, Renewal, Renewed, Result, Rule, Sessions, Standing, Ttl, Wake,
-    Withdrawn,
+    LockName, LossCause, Mode, Renewed, Result, Rule, Sessions, Standing, Ttl, Wake, Withdrawn,
 };
 
 use crate::client::{Client, Compare, Look, Outcome, Row, Transaction, created_at};
@@ -352,8 +351,8 @@ impl Driver for EtcdDriver {
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
         let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
         place.stop_listening();
-        let ends_alone = entry.request().renewal() != Renewal::Auto;
-        let removed = if place.unanswered.load(SeqCst) == 0 || ends_alone {
+        // Also in a session that ends with the entry: its end is asked for once, and may get lost.
+        let removed = if place.unanswered.load(SeqCst) == 0 {
             let until = BootInstant::now().saturating_add(session.ttl.as_duration());
             self.client.delete(&place.own, until).await?
         } else {
@@ -554,8 +553,9 @@ fn guarantees(least: Ttl) -> Guarantees {
         .except(
             Rule::R1,
             "a lock may be granted twice when somebody deletes its key or revokes its lease; the \
-             holder learns it with its next renewal. Servers of 3.4 before 3.4.31 may do so by \
-             themselves after a change of leader",
+             holder learns it with its next renewal. Servers may do so by themselves when a leader \
+             goes on that had stood still for a TTL, and those of 3.4 before 3.4.31 after any \
+             change of leader",
         )
         .except(
             Rule::R2,
