@@ -16,6 +16,8 @@ use crate::options::{Options, invalid};
 /// | `redis+sentinel://HOST:26379,HOST:26379/MASTER/DATABASE` | the master that sentinels know by this name | `redis` |
 /// | `redis+cluster://HOST:6379,HOST:6379` | a cluster | `redis` |
 /// | `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…` | the same over TLS | `redis` |
+/// | `etcd://HOST:2379,HOST:2379/PREFIX` | an etcd: members of one cluster | `etcd` |
+/// | `etcds://…` | the same over TLS | `etcd` |
 ///
 /// Every backend takes these parameters, as in `local:?ttl=30s&owner=worker-7`:
 ///
@@ -23,7 +25,7 @@ use crate::options::{Options, invalid};
 /// |---|---|---|
 /// | `ttl` | how long the store keeps a lock whose holder says nothing | `10s` |
 /// | `owner` | the label that `inspect` shows | none |
-/// | `prefix` | keeps the names apart from those under another prefix | none; `leasehold` in Redis |
+/// | `prefix` | keeps the names apart from those under another prefix | none; `leasehold` in Redis and etcd |
 /// | `max_waiters` | how many may wait for one name | `100000` |
 ///
 /// Those with servers also take these:
@@ -34,12 +36,15 @@ use crate::options::{Options, invalid};
 /// | `recheck` | how often a waiter looks though nothing woke it; never less often than `ttl` / 3 | `5s` |
 /// | `tls_ca` | a file in PEM: the authority to trust | those of the system |
 /// | `tls_cert`, `tls_key` | files in PEM: who we are | none |
-/// | `sentinel_username`, `sentinel_password` | who we are to the sentinels | none |
+/// | `sentinel_username`, `sentinel_password` | who we are to the sentinels; Redis only | none |
 ///
 /// A backend with servers has them before its path, as in
 /// `SCHEME://USER:PASSWORD@HOST:PORT,[::1]:PORT/PATH?ttl=30s`: commas between hosts, where it takes
 /// several; brackets around IPv6; one user and password for all. In these two write `%40`, `%2F`,
 /// `%3F`, `%23` and `%25` for `@`, `/`, `?`, `#` and `%`; behind the hosts write `%40` for `@`.
+///
+/// etcd counts a `ttl` in whole seconds, and takes none shorter than a server of its times does: `2s`
+/// unless its election timeout was changed. Its prefix is in the path or in `prefix`, not in both.
 ///
 /// # Errors
 ///
@@ -105,6 +110,8 @@ const SCHEMES: &[Scheme] = &[
     redis("rediss+cluster"),
     redis("redis+sentinel"),
     redis("rediss+sentinel"),
+    etcd("etcd"),
+    etcd("etcds"),
 ];
 
 const fn redis(name: &'static str) -> Scheme {
@@ -114,6 +121,17 @@ const fn redis(name: &'static str) -> Scheme {
         #[cfg(feature = "redis")]
         connect: Some(crate::redis::connect),
         #[cfg(not(feature = "redis"))]
+        connect: None,
+    }
+}
+
+const fn etcd(name: &'static str) -> Scheme {
+    Scheme {
+        name,
+        feature: "etcd",
+        #[cfg(feature = "etcd")]
+        connect: Some(crate::etcd::connect),
+        #[cfg(not(feature = "etcd"))]
         connect: None,
     }
 }
@@ -151,6 +169,8 @@ mod tests {
     fn a_missing_feature_is_named() {
         let text = unknown("local").to_string();
         assert!(text.contains("features = [\"local\"]"), "{text}");
+        let text = unknown("etcds").to_string();
+        assert!(text.contains("`etcds:`") && text.contains("features = [\"etcd\"]"), "{text}");
         let text = unknown("gopher").to_string();
         assert!(text.contains("`gopher:`") && text.contains(&known_schemes()), "{text}");
     }

@@ -49,6 +49,11 @@
 //! |---|---|---|
 //! | `local` (default) | `local:` | the tasks of this process; for one process, and for tests |
 //! | `redis` | `redis://HOST` | Redis or Valkey: a server, behind sentinels, or a cluster |
+//! | `etcd` | `etcd://HOST` | an etcd, one server or a cluster |
+//!
+//! To build with the feature `etcd`, install protoc with its well-known types (Debian:
+//! `protobuf-compiler libprotobuf-dev`), or set `PROTOC` (and `PROTOC_INCLUDE`); as for
+//! `redis`, TLS needs a C compiler.
 //!
 //! See [`connect`] for URLs. [`Locks::guarantees`] tells what a backend excepts from the sixteen
 //! rules of [`Rule`].
@@ -69,11 +74,15 @@
 
 mod address;
 mod connect;
+#[cfg(feature = "etcd")]
+mod etcd;
 #[cfg(feature = "local")]
 mod local;
 mod options;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "etcd", feature = "redis"))]
+mod servers;
 
 pub use connect::connect;
 pub use lockcore::{

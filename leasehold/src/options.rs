@@ -1,7 +1,7 @@
 //! The parameters of a URL.
 
 use std::collections::BTreeMap;
-#[cfg(any(feature = "local", feature = "redis"))]
+#[cfg(any(feature = "etcd", feature = "local", feature = "redis"))]
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Options {
     }
 
     /// Takes a parameter that is a whole number.
-    #[cfg(any(feature = "local", feature = "redis"))]
+    #[cfg(any(feature = "etcd", feature = "local", feature = "redis"))]
     pub(crate) fn number<N: FromStr>(&mut self, name: &'static str) -> Result<Option<N>> {
         let parse = |text: String| {
             text.parse().map_err(|_| {

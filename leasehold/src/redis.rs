@@ -1,14 +1,13 @@
 //! The backend for Redis and Valkey.
 
-use std::fs;
-
 use lock_redis::{RedisConfig, RedisTls};
-use lockcore::{Error, ErrorKind, Locks, Result};
+use lockcore::{Locks, Result};
 use percent_encoding::percent_decode_str;
 
 use crate::address::Address;
 use crate::connect::Connecting;
 use crate::options::{Options, invalid};
+use crate::servers::{TlsFiles, hosts, with};
 
 pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Connecting<'a> {
     Box::pin(async move {
@@ -44,26 +43,14 @@ fn config(address: &Address, options: &mut Options) -> Result<RedisConfig> {
     if let Some(password) = options.text("sentinel_password") {
         config = config.sentinel_login(sentinel_user.as_deref(), password);
     }
-    if let Some(prefix) = options.text("prefix") {
-        config = config.prefix(prefix)?;
-    }
-    if let Some(max_waiters) = options.number("max_waiters")? {
-        config = config.max_waiters(max_waiters)?;
-    }
-    if let Some(limit) = options.duration("request_timeout")? {
-        config = config.request_timeout(limit)?;
-    }
-    if let Some(pace) = options.duration("recheck")? {
-        config = config.recheck(pace)?;
-    }
-    let files = TLS.map(|name| options.text(name));
-    match (is_tls, files) {
-        (true, files) => Ok(config.tls(tls(files)?)),
-        (false, [None, None, None]) => Ok(config),
-        (false, _) => Err(invalid(
-            "`tls_ca`, `tls_cert` and `tls_key` go with TLS: write `rediss` for `redis`".to_owned(),
-        )),
-    }
+    let config = with(config, options.text("prefix"), RedisConfig::prefix)?;
+    let config = with(config, options.number("max_waiters")?, RedisConfig::max_waiters)?;
+    let config = with(config, options.duration("request_timeout")?, RedisConfig::request_timeout)?;
+    let config = with(config, options.duration("recheck")?, RedisConfig::recheck)?;
+    Ok(match TlsFiles::take(options, is_tls, ["redis", "rediss"])? {
+        Some(files) => config.tls(files.put_in(RedisTls::new(), RedisTls::ca, RedisTls::client)),
+        None => config,
+    })
 }
 
 fn single(address: &Address) -> Result<(RedisConfig, u32)> {
@@ -92,17 +79,6 @@ fn sentinel(address: &Address) -> Result<(RedisConfig, u32)> {
     Ok((RedisConfig::sentinel(hosts, master), database(number)?))
 }
 
-fn hosts(address: &Address, port: u16) -> Result<Vec<(String, u16)>> {
-    if address.hosts.is_empty() {
-        return Err(invalid(format!(
-            "the URL names no server: `{}://HOST:{port}`",
-            address.scheme
-        )));
-    }
-    let hosts = address.hosts.iter();
-    Ok(hosts.map(|(host, given)| (host.clone(), given.unwrap_or(port))).collect())
-}
-
 fn database(path: &str) -> Result<u32> {
     match path.trim_matches('/') {
         "" => Ok(0),
@@ -112,30 +88,5 @@ fn database(path: &str) -> Result<u32> {
     }
 }
 
-fn tls(files: [Option<String>; TLS.len()]) -> Result<RedisTls> {
-    let mut read = TLS
-        .into_iter()
-        .zip(files)
-        .map(|(name, path)| path.map(|path| file(name, &path)).transpose());
-    let mut next = || read.next().unwrap_or(Ok(None));
-    let (ca, certificate, key) = (next()?, next()?, next()?);
-    let mut tls = RedisTls::new();
-    if let Some(ca) = ca {
-        tls = tls.ca(ca);
-    }
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(tls.client(certificate, key)),
-        (None, None) => Ok(tls),
-        _ => Err(invalid("`tls_cert` and `tls_key` come together".to_owned())),
-    }
-}
-
-fn file(name: &str, path: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| {
-        Error::new(ErrorKind::InvalidConfig, format!("`{name}` names a file in PEM: {error}"))
-    })
-}
-
-const TLS: [&str; 3] = ["tls_ca", "tls_cert", "tls_key"];
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;

@@ -52,6 +52,8 @@ struct Shared {
 
 struct State {
     conn: Option<Arc<Conn>>,
+    /// The member to begin with.
+    first: usize,
     /// How often each member has failed: the one that did least is asked first.
     failures: Vec<u64>,
     /// Why the last attempt to connect failed, and its number.
@@ -65,9 +67,10 @@ type Asked<T> = Pin<Box<dyn Future<Output = Result<T, etcd_client::Error>> + Sen
 impl Client {
     pub(crate) fn new(config: &EtcdConfig) -> Result<Self> {
         let dialer = Dialer::new(config)?;
-        let mut failures = vec![1; dialer.members()];
-        failures[fastrand::usize(..dialer.members())] = 0;
-        let state = State { conn: None, failures, attempts: 0, failed: None, is_closed: false };
+        let failures = vec![0; dialer.members()];
+        let first = fastrand::usize(..dialer.members());
+        let state =
+            State { conn: None, first, failures, attempts: 0, failed: None, is_closed: false };
         let shared = Shared {
             dialer,
             limit: config.request_timeout,
@@ -85,6 +88,11 @@ impl Client {
     /// How long a request may take if nothing else is said.
     pub(crate) fn request_timeout(&self) -> Duration {
         self.request_timeout
+    }
+
+    /// How many members were named.
+    pub(crate) fn members(&self) -> usize {
+        self.shared.dialer.members()
     }
 
     /// Tells whenever a connection is given up.
@@ -245,6 +253,7 @@ impl Shared {
                 return Err(error::again(failed));
             }
             let mut order: Vec<usize> = (0..state.failures.len()).collect();
+            order.rotate_left(state.first);
             order.sort_by_key(|member| state.failures[*member]);
             order
         };

@@ -163,6 +163,8 @@ impl EtcdConfig {
 
     /// Connects to the first member that answers, logs in, learns the shortest TTL that the server
     /// takes, and tries on a key that nobody uses whether it may do what locks need.
+    /// Each member that accepts us and says nothing costs one
+    /// [`request_timeout`](Self::request_timeout).
     ///
     /// # Errors
     ///
@@ -179,14 +181,16 @@ impl EtcdConfig {
     ///
     /// Outside a tokio runtime.
     pub async fn connect(self) -> Result<EtcdLock> {
-        if self.endpoints.is_empty() {
-            return Err(invalid("name at least one endpoint".into()));
-        }
         // A command is two requests at the most, or one at two members.
         let engine =
             EngineConfig::new().request_timeout(self.request_timeout * 2).recheck(self.recheck);
-        let driver = EtcdDriver::connect(Client::new(&self)?, &self).await;
-        let driver = driver.map_err(|error| error.at(BACKEND, "connect"))?;
+        let connecting = async {
+            if self.endpoints.is_empty() {
+                return Err(invalid("name at least one endpoint".into()));
+            }
+            EtcdDriver::connect(Client::new(&self)?, &self).await
+        };
+        let driver = connecting.await.map_err(|error| error.at(BACKEND, "connect"))?;
         Ok(EtcdLock::new(driver, engine))
     }
 }

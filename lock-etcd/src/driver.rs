@@ -36,7 +36,15 @@ impl EtcdDriver {
     pub(crate) async fn connect(client: Client, config: &EtcdConfig) -> Result<Self> {
         let client = Arc::new(client);
         let has_tls = config.tls.is_some();
-        let least = probe(&client, &config.prefix).await;
+        let mut least = probe(&client, &config.prefix).await;
+        for _ in 1..client.members() {
+            // A member that is silent is not the next one.
+            let is_unknown = |error: &Error| error.kind() == ErrorKind::Indeterminate;
+            if least.as_ref().err().is_none_or(|error| !is_unknown(error)) {
+                break;
+            }
+            least = probe(&client, &config.prefix).await;
+        }
         let least = least.map_err(|error| error::at_first(error, has_tls))?;
         Ok(Self {
             watcher: Watcher::start(client.clone()),
@@ -118,7 +126,7 @@ impl EtcdDriver {
             match mode {
                 // There are permits left if nobody came since these were counted.
                 Mode::Permit { of } if !entry.waits() && found.ahead.len() < of.get() as usize => {
-                    check_kind(&place.keys, mode, &found)?;
+                    self.check_ahead(place, mode, &found).await?;
                     newer_than = outcome.revision;
                 }
                 _ => return Ok(found),
@@ -149,29 +157,22 @@ impl EtcdDriver {
         outcome
     }
 
-    /// That clients of another kind who are before us will go one day.
-    async fn check_foreigners(&self, place: &Place, found: &Found) -> Result<()> {
+    /// That those before us want what we want, and that clients of another kind will go one day.
+    async fn check_ahead(&self, place: &Place, mode: Mode, found: &Found) -> Result<()> {
         for row in found.ahead.iter().filter(|row| !place.keys.is_ours(&row.key)) {
-            let key = String::from_utf8_lossy(&row.key);
-            let ask = Transaction::default().look(&Look::whole(key.clone()));
+            let ask = Transaction::default().look(&Look::whole(row.key.as_slice()));
             let found = self.client.run(ask, BootInstant::now()).await?.found()?;
             if first(found).is_some_and(|row| row.lease == 0) {
-                let message = format!(
-                    "the key `{}` has no lease and would be in the way for ever: another program \
-                     wrote it; remove it, or choose another name or `prefix`",
-                    key.escape_debug()
-                );
-                return Err(Error::new(ErrorKind::Backend, message));
+                return Err(in_the_way(row));
             }
         }
-        Ok(())
+        check_kind(&place.keys, mode, found)
     }
 
     /// What a look at the queue says of the entry.
     async fn judge(&self, place: &Place, entry: &Entry, found: Found) -> Result<Standing> {
         let mode = entry.request().mode();
-        check_kind(&place.keys, mode, &found)?;
-        self.check_foreigners(place, &found).await?;
+        self.check_ahead(place, mode, &found).await?;
         if !found.is_there {
             return match entry.waits() {
                 true => Err(Error::lost(LossCause::Revoked)),
@@ -197,7 +198,10 @@ impl EtcdDriver {
     /// Takes out what must not stay, before its error is told. If that cannot be done the outcome is
     /// unknown, and the engine sees to it.
     async fn clean_up(&self, session: &Session, entry: &Entry) -> Result<()> {
-        if session.place(entry).is_none() {
+        let Some(place) = session.place(entry) else { return Ok(()) };
+        if place.unanswered.load(SeqCst) == 0 && place.created.load(SeqCst) == 0 {
+            // No request of it was done, and none is under way.
+            session.leave(entry);
             return Ok(());
         }
         self.withdraw(session, entry).await.map(drop).map_err(|error| {
@@ -239,28 +243,36 @@ impl EtcdDriver {
         }
     }
 
-    /// Whether those for whom the entry waits are all there, and the entry itself.
+    /// Whether those for whom the entry waits are all there, and the entry itself; all of them go one
+    /// day.
     async fn has_not_moved(&self, place: &Place, ahead: &[Row]) -> Result<bool> {
         let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
         for row in ahead {
-            ask = ask.look(&Look::at(String::from_utf8_lossy(&row.key)));
+            ask = ask.look(&Look::whole(row.key.as_slice()));
         }
         let mut outcome = self.client.run(ask, BootInstant::now()).await?;
-        let is_there = |found: (Vec<Row>, usize), created| {
-            first(found).is_some_and(|row| row.created == created)
+        let mut still = |created| -> Result<Option<Row>> {
+            Ok(first(outcome.found()?).filter(|row| row.created == created))
         };
-        if !is_there(outcome.found()?, place.created.load(SeqCst)) {
+        if still(place.created.load(SeqCst))?.is_none() {
             return Err(Error::lost(LossCause::Revoked));
         }
         for row in ahead {
-            if !is_there(outcome.found()?, row.created) {
-                return Ok(false);
+            match still(row.created)? {
+                None => return Ok(false),
+                Some(row) if row.lease == 0 => return Err(in_the_way(&row)),
+                Some(_) => {}
             }
         }
         Ok(true)
     }
 
     async fn renew_one(&self, session: &Session) -> Result<Renewed> {
+        if session.is_stuck.load(SeqCst) {
+            // Renewals need no permission, so it would be kept as long as this client is.
+            let message = "a lock of this session may not be released, and goes with its lease";
+            return Err(Error::new(ErrorKind::Unauthorized, message));
+        }
         // Less than the keeper waits, so that a silent connection is noticed here.
         let limit = self.client.request_timeout().min(session.ttl.renewal_period() * 2 / 5);
         let stream = session.take_stream();
@@ -354,10 +366,18 @@ impl Driver for EtcdDriver {
         // Also in a session that ends with the entry: its end is asked for once, and may get lost.
         let removed = if place.unanswered.load(SeqCst) == 0 {
             let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-            self.client.delete(&place.own, until).await?
+            self.client.delete(&place.own, until).await
         } else {
-            self.fence_off(session, &place).await?
+            self.fence_off(session, &place).await
         };
+        match &removed {
+            Ok(_) => session.is_stuck.store(false, SeqCst),
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {
+                session.is_stuck.store(true, SeqCst);
+            }
+            Err(_) => {}
+        }
+        let removed = removed?;
         if let Some(token) = token(place.created.load(SeqCst)) {
             self.held().remove(&token);
         }
@@ -503,6 +523,16 @@ fn check_kind(keys: &Keys, mode: Mode, found: &Found) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Nobody's end takes this key away.
+fn in_the_way(row: &Row) -> Error {
+    let message = format!(
+        "the key `{}` has no lease and would be in the way for ever: another program wrote it; \
+         remove it, or choose another name or `prefix`",
+        String::from_utf8_lossy(&row.key).escape_debug()
+    );
+    Error::new(ErrorKind::Backend, message)
 }
 
 /// Learns the shortest TTL that the server grants, and sees that we may do what locks need.

@@ -90,10 +90,14 @@ pub(crate) fn at_first(error: Error, has_tls: bool) -> Error {
             EtcdError::GRpcStatus(status) => !status.message().contains("etcdserver"),
             _ => true,
         });
-    if error.kind() == ErrorKind::Indeterminate && is_foreign {
+    if error.kind() != ErrorKind::Indeterminate {
+        return error;
+    }
+    if is_foreign {
         return unspoken(has_tls).with_source(error);
     }
-    error
+    // What the trial may have left holds no lock.
+    Error::new(ErrorKind::Unavailable, "no member answered in time").with_source(error)
 }
 
 /// Whether the store has the lease that we wanted to make.

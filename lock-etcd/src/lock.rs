@@ -38,12 +38,10 @@ impl EtcdLock {
     /// ```no_run
     /// # async fn example(lock: lock_etcd::EtcdLock, mut client: etcd_client::Client)
     /// #     -> Result<(), Box<dyn std::error::Error>> {
-    /// use std::sync::Arc;
-    ///
     /// use etcd_client::{Txn, TxnOp};
     /// use lockcore::Locks;
     ///
-    /// let locks = Locks::new(Arc::new(lock.clone()));
+    /// let locks = Locks::new(lock.clone());
     /// let guard = locks.mutex("orders")?.lock().await?;
     ///
     /// let write = Txn::new()

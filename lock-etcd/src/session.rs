@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -23,6 +23,8 @@ pub(crate) struct Session {
     /// entry is to go: wherever the request is by then, it will find another epoch, and do nothing.
     pub(crate) epoch: AtomicI64,
     pub(crate) stream: Mutex<Option<KeepAlive>>,
+    /// An entry of it may not be taken out: it is not renewed, so that its lease takes it out.
+    pub(crate) is_stuck: AtomicBool,
     places: Mutex<HashMap<EntryId, Arc<Place>>>,
 }
 
@@ -55,6 +57,7 @@ impl Session {
             epoch_key: keys::epoch(prefix, lease),
             epoch: AtomicI64::new(0),
             stream: Mutex::default(),
+            is_stuck: AtomicBool::new(false),
             places: Mutex::default(),
         }
     }
@@ -128,10 +131,7 @@ impl Place {
             Some(since) if !ear.is_deaf.load(SeqCst) => since,
             _ => {
                 waiting.ear = Arc::default();
-                let watch = |row: &Row| {
-                    let key = String::from_utf8_lossy(&row.key).into_owned();
-                    watcher.watch(key, &waiting.ear)
-                };
+                let watch = |row: &Row| watcher.watch(row.key.clone(), &waiting.ear);
                 waiting.watches = waiting.ahead.iter().map(watch).collect();
                 *waiting.since.insert(Instant::now())
             }

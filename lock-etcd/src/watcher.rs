@@ -38,13 +38,13 @@ pub(crate) struct Watching {
 
 #[derive(Debug)]
 enum Command {
-    Watch { id: i64, key: String, ear: Weak<Ear> },
+    Watch { id: i64, key: Vec<u8>, ear: Weak<Ear> },
     Forget { id: i64 },
     Reopen,
 }
 
 struct Watched {
-    key: String,
+    key: Vec<u8>,
     ear: Weak<Ear>,
 }
 
@@ -59,7 +59,7 @@ impl Watcher {
     }
 
     /// Watches `key` from now on. The ear is told when that has begun, and when the key is deleted.
-    pub(crate) fn watch(&self, key: String, ear: &Arc<Ear>) -> Watching {
+    pub(crate) fn watch(&self, key: Vec<u8>, ear: &Arc<Ear>) -> Watching {
         let id = self.ids.fetch_add(1, SeqCst);
         let commands = self.commands.clone();
         // If the task is gone, so is the client's runtime: nobody waits any more.
@@ -152,6 +152,17 @@ impl Work {
     }
 
     fn hear(&mut self, id: i64, event: WatchEvent) {
+        if id < 0 && event == WatchEvent::Ended {
+            // It refused to watch, and does not say what: one of those that have not begun.
+            let has_heard = |watched: &Watched| {
+                watched.ear.upgrade().is_some_and(|ear| ear.has_heard.load(SeqCst))
+            };
+            let refused = self.watched.iter().filter(|(_, watched)| !has_heard(watched));
+            for id in refused.map(|(id, _)| *id).collect::<Vec<_>>() {
+                self.hear(id, event);
+            }
+            return;
+        }
         let Some(ear) = self.watched.get(&id).and_then(|watched| watched.ear.upgrade()) else {
             return;
         };

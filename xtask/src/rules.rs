@@ -14,6 +14,9 @@ const BACKENDS: &[(&str, &str, &str, &str)] = &[
     ("redis", "lock-redis", "it", "redis::conformance::rules"),
     ("redis (valkey)", "lock-redis", "it", "valkey::conformance::rules"),
     ("redis (cluster)", "lock-redis", "it", "cluster::conformance::rules"),
+    ("etcd", "lock-etcd", "it", "etcd::conformance::rules"),
+    ("etcd (3.4)", "lock-etcd", "it", "old::conformance::rules"),
+    ("etcd (cluster)", "lock-etcd", "it", "cluster::conformance::rules"),
 ];
 
 pub(crate) fn run() -> Result<()> {

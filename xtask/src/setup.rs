@@ -5,7 +5,9 @@ use anyhow::{Result, bail};
 use crate::sh::Sh;
 
 mod apt;
+mod protoc;
 mod python;
+mod scratch;
 
 pub(crate) fn run() -> Result<()> {
     let mut absent = Vec::new();
@@ -19,14 +21,14 @@ pub(crate) fn run() -> Result<()> {
 
     // All packages at once: each call of apt takes a lock and reads every list. And first, because
     // the other installers need some of them.
-    let packages: Vec<_> = absent.iter().filter_map(|need| need.package()).collect();
+    let packages: Vec<_> = absent.iter().flat_map(|need| need.packages()).copied().collect();
     let mut failures = Vec::new();
     if let Err(error) = apt::install(&packages) {
         failures.push(format!("{error:#}"));
     }
     for need in absent {
         let installed = match need.install {
-            Install::Package(_) => Ok(()),
+            Install::Packages(_) => Ok(()),
             Install::Run(install) => install(),
         };
         // The second look counts: an installer that claims success may have put it elsewhere.
@@ -54,16 +56,16 @@ struct Need {
 }
 
 enum Install {
-    /// The Debian package that has it.
-    Package(&'static str),
+    /// The Debian packages that have it.
+    Packages(&'static [&'static str]),
     Run(fn() -> Result<()>),
 }
 
 impl Need {
-    fn package(&self) -> Option<&'static str> {
+    fn packages(&self) -> &'static [&'static str] {
         match self.install {
-            Install::Package(package) => Some(package),
-            Install::Run(_) => None,
+            Install::Packages(packages) => packages,
+            Install::Run(_) => &[],
         }
     }
 }
@@ -86,21 +88,48 @@ const NEEDS: &[Need] = &[
     Need {
         what: "setpriv",
         present: || !cfg!(target_os = "linux") || Sh::new("setpriv", ["--version"]).succeeds(),
-        install: Install::Package("util-linux"),
+        install: Install::Packages(&["util-linux"]),
         how: "install the package util-linux",
     },
     // Also Sentinel, which is `redis-server --sentinel`.
     Need {
         what: "redis-server",
         present: || Sh::new("redis-server", ["--version"]).succeeds(),
-        install: Install::Package(apt::REDIS),
+        install: Install::Packages(&["redis-server"]),
         how: "`apt-get install redis-server` on Debian, `dnf install redis` on Fedora, \
               `brew install redis` on macOS",
+    },
+    // The client of etcd is made from its protocol files when it is compiled.
+    Need {
+        what: "protoc",
+        present: protoc::compiles,
+        install: Install::Packages(&["protobuf-compiler", "libprotobuf-dev"]),
+        how: "`apt-get install protobuf-compiler libprotobuf-dev` on Debian, \
+              `dnf install protobuf-compiler protobuf-devel` on Fedora, `brew install protobuf` on \
+              macOS; where PROTOC or PROTOC_INCLUDE is set, it must name a protoc that runs, or the \
+              directory with google/protobuf/struct.proto",
+    },
+    // The older of the two servers that the tests use; cargo brings the newer one.
+    Need {
+        what: "etcd 3.4",
+        present: || {
+            Sh::new("sh", ["-c", "etcd --version | grep '^etcd Version: 3[.]4[.]'"]).succeeds()
+        },
+        install: Install::Packages(&["etcd-server"]),
+        how: "`apt-get install etcd-server` on Debian 12 or Ubuntu 24.04; elsewhere put the program \
+              `etcd` of any 3.4 in front of others in PATH",
+    },
+    Need {
+        what: "etcdctl",
+        present: || Sh::new("etcdctl", ["version"]).env("ETCDCTL_API", "3").succeeds(),
+        install: Install::Packages(&["etcd-client"]),
+        how: "`apt-get install etcd-client` on Debian; other systems have it beside the server, in \
+              the package etcd",
     },
     Need {
         what: "pip",
         present: || Sh::new("python3", ["-m", "pip", "--version"]).succeeds(),
-        install: Install::Package("python3-pip"),
+        install: Install::Packages(&["python3-pip"]),
         how: "`apt-get install python3-pip` on Debian, `dnf install python3-pip` on Fedora, \
               `brew install python` on macOS; `python3 -m pip` must run",
     },
@@ -115,7 +144,15 @@ const NEEDS: &[Need] = &[
         what: "redis-py",
         present: python::has_redis_py,
         install: Install::Run(python::install_redis_py),
-        how: "install it with `python3 -m pip install --target target/tools/python redis`, where \
+        how: "install it with `python3 -m pip install --target target/tools/python redis==5.2.1`, where \
               `target` is the target directory",
+    },
+    Need {
+        what: "python-etcd3",
+        present: python::has_etcd3,
+        install: Install::Run(python::install_etcd3),
+        how: "install it with `python3 -m pip install --target target/tools/python etcd3==0.12.0 \
+              grpcio==1.71.2 protobuf==3.20.3 six==1.17.0 tenacity==6.3.1`, where `target` is the \
+              target directory",
     },
 ];

@@ -218,6 +218,7 @@ pub async fn r10_the_story_of_four_clients(stage: &Stage) {
     let picture = stage.inspect(&clients[0]).await;
     assert_eq!((picture.holders().len(), picture.waiters().len()), (1, 1), "r4 waits for rw3");
     assert_eq!(picture.waiters()[0].mode(), Mode::Shared);
+    assert!(!r4.is_finished(), "r4 was granted beside the writer");
     stage.give_back(rw3).await;
     let r4 = soon("the last reader's turn", r4).await.expect("no panic").expect("granted");
     stage.give_back(r4).await;
@@ -256,6 +257,7 @@ pub async fn r10_a_writer_that_gives_up_frees_the_readers(stage: &Stage) {
     let readers: Vec<_> =
         (0..3).map(|_| stage.spawn_wait(&client, &stage.request(Mode::Shared))).collect();
     stage.queue_has(&client, 4).await;
+    assert!(readers.iter().all(|reader| !reader.is_finished()), "one overtook the writer");
     writer.abort();
     for reader in readers {
         let lease = soon("a reader goes", reader).await.expect("no panic").expect("granted");
@@ -272,6 +274,7 @@ pub async fn r10_readers_behind_a_writer_go_together(stage: &Stage) {
     let readers: Vec<_> =
         (0..4).map(|_| stage.spawn_wait(&client, &stage.request(Mode::Shared))).collect();
     stage.queue_has(&client, 4).await;
+    assert!(readers.iter().all(|reader| !reader.is_finished()), "one was granted beside it");
     stage.give_back(writer).await;
     let mut leases = Vec::new();
     for reader in readers {

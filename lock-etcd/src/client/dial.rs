@@ -78,14 +78,25 @@ fn endpoint(config: &EtcdConfig, host: &str, port: u16) -> Result<Endpoint> {
     let is_bare_v6 = host.contains(':') && !host.starts_with('[');
     let host = if is_bare_v6 { format!("[{host}]") } else { host.to_owned() };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{host}:{port}"))
-        .map_err(|_| invalid(format!("`{host}` is no host")))?;
+        .ok()
+        // Not told: it may be a URL with a password.
+        .filter(|endpoint| !host.is_empty() && endpoint.uri().host() == Some(&*host))
+        .ok_or_else(|| {
+            invalid("the host of an endpoint is a name or an address and nothing else".into())
+        })?;
     let endpoint = endpoint.connect_timeout(config.request_timeout).tcp_nodelay(true);
     match &config.tls {
         None => Ok(endpoint),
-        Some(tls) => endpoint.tls_config(options(tls)).map_err(|error| {
-            invalid("the certificates or the key for TLS cannot be used: are they PEM?".into())
-                .with_source(error)
-        }),
+        Some(tls) => {
+            let message = "the certificates or the key for TLS cannot be used: are they PEM?";
+            // What has none in it would be taken for no authority at all.
+            if tls.ca.as_ref().is_some_and(|ca| !ca.windows(HEAD.len()).any(|part| part == HEAD)) {
+                return Err(invalid(message.into()));
+            }
+            endpoint
+                .tls_config(options(tls))
+                .map_err(|error| invalid(message.into()).with_source(error))
+        }
     }
 }
 
@@ -100,5 +111,7 @@ fn options(tls: &EtcdTls) -> TlsOptions {
     options
 }
 
+/// How a certificate begins.
+const HEAD: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// The list of a name that a hundred thousand wait for is larger than the 4 MiB of gRPC.
 const LARGEST_ANSWER: usize = 64 << 20;

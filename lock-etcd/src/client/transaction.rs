@@ -19,18 +19,18 @@ pub(crate) struct Transaction {
 /// A question for keys, without values and leases unless these are asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
-    key: String,
+    key: Vec<u8>,
     options: GetOptions,
 }
 
 impl Look {
     /// For one key, with its value and its lease.
-    pub(crate) fn whole(key: impl Into<String>) -> Self {
+    pub(crate) fn whole(key: impl Into<Vec<u8>>) -> Self {
         Self { key: key.into(), options: GetOptions::new() }
     }
 
     /// For one key.
-    pub(crate) fn at(key: impl Into<String>) -> Self {
+    pub(crate) fn at(key: impl Into<Vec<u8>>) -> Self {
         Self { key: key.into(), options: GetOptions::new().with_keys_only() }
     }
 
@@ -41,7 +41,7 @@ impl Look {
             .with_sort(SortTarget::Create, SortOrder::Descend)
             .with_limit(limit)
             .with_keys_only();
-        Self { key: span.from, options }
+        Self { key: span.from.into(), options }
     }
 
     /// For those that were there when the revision was `revision`.
@@ -52,18 +52,21 @@ impl Look {
 
     /// For how many there are.
     pub(crate) fn count(span: Span) -> Self {
-        Self { key: span.from, options: GetOptions::new().with_range(span.to).with_count_only() }
+        Self {
+            key: span.from.into(),
+            options: GetOptions::new().with_range(span.to).with_count_only(),
+        }
     }
 
     /// For all, with their values, the oldest first.
     pub(crate) fn all(span: Span) -> Self {
         let options =
             GetOptions::new().with_range(span.to).with_sort(SortTarget::Create, SortOrder::Ascend);
-        Self { key: span.from, options }
+        Self { key: span.from.into(), options }
     }
 
     fn op(&self) -> TxnOp {
-        TxnOp::get(self.key.as_str(), Some(self.options.clone()))
+        TxnOp::get(self.key.as_slice(), Some(self.options.clone()))
     }
 }
 

@@ -29,9 +29,9 @@ pub(crate) enum WatchEvent {
 
 impl Client {
     /// Opens a stream with a first watch.
-    pub(crate) async fn watch(&self, id: i64, key: &str) -> Result<Watches> {
+    pub(crate) async fn watch(&self, id: i64, key: &[u8]) -> Result<Watches> {
         let opened = self.ask(self.request_timeout, BootInstant::now(), |conn| {
-            let (mut client, key) = (conn.watch.clone(), key.to_owned());
+            let (mut client, key) = (conn.watch.clone(), key.to_vec());
             Box::pin(async move { client.watch(key, Some(options(id))).await })
         });
         let (requests, responses) = opened.await?.split();
@@ -41,7 +41,7 @@ impl Client {
 
 impl Watches {
     /// Watches one more key.
-    pub(crate) async fn add(&mut self, id: i64, key: &str) -> Result<()> {
+    pub(crate) async fn add(&mut self, id: i64, key: &[u8]) -> Result<()> {
         self.requests.watch(key, Some(options(id))).await.map_err(|error| broken(Some(error)))
     }
 

@@ -11,24 +11,22 @@ use lock_testkit::{Etcd, EtcdVersion};
 use lockcore::Ttl;
 
 use crate::link::Link;
+use crate::store::Store;
 
-/// One server, each client with a link of its own.
-struct Single {
-    server: Arc<Etcd>,
+/// One store, each client with a link of its own.
+struct Tested {
+    store: Arc<Store>,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
-impl Single {
-    async fn start(version: EtcdVersion) -> Self {
-        // A second is the shortest TTL then.
-        let options = Etcd::options(version);
-        let options = options.election(Duration::from_millis(50), Duration::from_millis(500));
-        Self { server: Arc::new(options.start().await), links: Mutex::default() }
+impl Tested {
+    fn new(store: Store) -> Self {
+        Self { store: Arc::new(store), links: Mutex::default() }
     }
 
     async fn client(&self, max_waiters: usize) -> Client {
-        let link = Arc::new(Link::to(self.server.clone()).await);
-        let config = patient(EtcdConfig::new([("127.0.0.1", link.port())]), max_waiters);
+        let link = Arc::new(Link::to(self.store.clone()).await);
+        let config = patient(EtcdConfig::new(link.endpoints()), max_waiters);
         let lock = Arc::new(config.connect().await.unwrap());
         link.belongs_to(lock.clone());
         self.links.lock().unwrap().push(link.clone());
@@ -49,9 +47,9 @@ async fn count(server: &Etcd) -> usize {
     keys.iter().filter(|key| !key.key.starts_with(EPOCHS)).count()
 }
 
-macro_rules! single {
-    ($harness:ident, $backend:literal, $version:expr) => {
-        pub(crate) struct $harness(Single);
+macro_rules! harness {
+    ($harness:ident, $backend:literal, $store:expr) => {
+        pub(crate) struct $harness(Tested);
 
         #[async_trait]
         impl Harness for $harness {
@@ -60,7 +58,7 @@ macro_rules! single {
                 &[("r02_tokens_rise_over_a_loss_of_data", LOST_DATA)];
 
             async fn start() -> Self {
-                Self(Single::start($version).await)
+                Self(Tested::new($store.await))
             }
 
             async fn client(&self) -> Client {
@@ -72,7 +70,7 @@ macro_rules! single {
             }
 
             async fn records(&self) -> usize {
-                count(&self.0.server).await
+                count(self.0.store.any()).await
             }
 
             fn short_ttl(&self) -> Ttl {
@@ -84,18 +82,15 @@ macro_rules! single {
             }
 
             async fn restart(&self) {
-                self.0.server.restart().await;
-            }
-
-            async fn lose_data(&self) {
-                self.0.server.restart_empty().await;
+                self.0.store.restart().await;
             }
 
             async fn revoke(&self, name: &str) {
                 let name = name.replace('/', "%2F");
-                let keys = self.0.server.keys(format!("{PREFIX}{name}/")).await;
+                let server = self.0.store.any();
+                let keys = server.keys(format!("{PREFIX}{name}/")).await;
                 let holder = keys.iter().min_by_key(|key| key.create_revision).unwrap();
-                self.0.server.delete(&holder.key).await;
+                server.delete(&holder.key).await;
             }
 
             async fn lose_notifications(&self, lose: bool) {
@@ -111,8 +106,9 @@ macro_rules! single {
     };
 }
 
-single!(OnEtcd, "etcd", EtcdVersion::V3_7);
-single!(OnOldEtcd, "etcd (3.4)", EtcdVersion::V3_4);
+harness!(OnEtcd, "etcd", Store::single(EtcdVersion::V3_7));
+harness!(OnOldEtcd, "etcd (3.4)", Store::single(EtcdVersion::V3_4));
+harness!(OnCluster, "etcd (cluster)", Store::cluster(EtcdVersion::V3_7));
 
 fn short_ttl() -> Ttl {
     let least = scaled(Duration::from_secs(1));

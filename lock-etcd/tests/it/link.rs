@@ -4,36 +4,51 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::select_all;
 use lock_conformance::time::eventually;
 use lock_conformance::{LinkFaults, Step};
 use lock_testkit::grpc::{CallRule, ReplySwallow};
-use lock_testkit::{Etcd, GrpcProxy, Proxy, Swallow};
+use lock_testkit::{GrpcProxy, Proxy, Swallow};
 use lockcore::{ErrorKind, Lock, LockName};
 
-/// Two proxies one behind the other: of bytes, and of calls.
+use crate::store::Store;
+
+/// The ways to all members, which are broken together.
 #[derive(Debug)]
 pub(crate) struct Link {
-    bytes: Proxy,
-    calls: GrpcProxy,
-    server: Arc<Etcd>,
-    swallowed: Mutex<Vec<ReplySwallow>>,
+    ways: Vec<Way>,
+    store: Arc<Store>,
+    swallowed: Mutex<Vec<Swallowed>>,
     /// The replies to renewals are on a stream: they are lost until one was.
-    renewal: Mutex<Option<CallRule>>,
-    lost: Mutex<Option<CallRule>>,
+    renewal: Mutex<Vec<CallRule>>,
+    lost: Mutex<Vec<CallRule>>,
     client: Mutex<Option<Arc<dyn Lock>>>,
 }
 
+/// Two proxies one behind the other: of bytes, and of calls.
+#[derive(Debug)]
+struct Way {
+    bytes: Proxy,
+    calls: GrpcProxy,
+}
+
+/// One reply, which is lost by the member that is asked.
+type Swallowed = Arc<Vec<ReplySwallow>>;
+
 impl Link {
-    pub(crate) async fn to(server: Arc<Etcd>) -> Self {
-        let calls = GrpcProxy::start(server.addr()).await;
-        calls.keep_requests(GRANT);
-        let bytes = Proxy::start(calls.addr()).await;
+    pub(crate) async fn to(store: Arc<Store>) -> Self {
+        let mut ways = Vec::new();
+        for member in store.members() {
+            let calls = GrpcProxy::start(member.addr()).await;
+            calls.keep_requests(GRANT);
+            ways.push(Way { bytes: Proxy::start(calls.addr()).await, calls });
+        }
         let (swallowed, renewal, lost, client) = Default::default();
-        Self { bytes, calls, server, swallowed, renewal, lost, client }
+        Self { ways, store, swallowed, renewal, lost, client }
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.bytes.addr().port()
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static str, u16)> {
+        self.ways.iter().map(|way| ("127.0.0.1", way.bytes.addr().port()))
     }
 
     /// Whose link it is.
@@ -42,29 +57,33 @@ impl Link {
     }
 
     pub(crate) fn lose_notifications(&self, lose: bool) {
-        *self.lost.lock().unwrap() = lose.then(|| self.calls.black_hole_replies(WATCH));
+        let rules = self.ways.iter().filter(|_| lose);
+        let rules = rules.map(|way| way.calls.black_hole_replies(WATCH)).collect();
+        *self.lost.lock().unwrap() = rules;
     }
 
-    /// How many events the server has sent: its other messages say that a watch began or ended.
+    /// How many events the members have sent: their other messages say that a watch began or ended.
     pub(crate) fn notifications(&self) -> usize {
-        let from = self.calls.messages_to_client(WATCH);
-        let asked = self.calls.messages_to_server(WATCH);
-        usize::try_from(from.saturating_sub(asked)).unwrap()
+        let events = self.ways.iter().map(|way| {
+            let all = way.calls.messages_to_client(WATCH);
+            all.saturating_sub(way.calls.messages_to_server(WATCH))
+        });
+        usize::try_from(events.sum::<u64>()).unwrap()
     }
 }
 
 #[async_trait]
 impl LinkFaults for Link {
     async fn cut(&self) {
-        self.bytes.cut();
+        self.ways.iter().for_each(|way| way.bytes.cut());
     }
 
     async fn restore(&self) {
-        self.bytes.restore();
+        self.ways.iter().for_each(|way| way.bytes.restore());
     }
 
     async fn delay(&self, request: Duration, reply: Duration) {
-        self.bytes.delay(request, reply);
+        self.ways.iter().for_each(|way| way.bytes.delay(request, reply));
     }
 
     async fn swallow_reply(&self, step: Step) {
@@ -72,29 +91,38 @@ impl LinkFaults for Link {
             Step::Acquire => "KV/Txn",
             Step::Release => "KV/DeleteRange",
             _ => {
-                *self.renewal.lock().unwrap() = Some(self.calls.black_hole_replies(KEEP_ALIVE));
+                let rules = self.ways.iter().map(|way| way.calls.black_hole_replies(KEEP_ALIVE));
+                *self.renewal.lock().unwrap() = rules.collect();
                 return;
             }
         };
         // The connection goes on and this one call never ends, which is harder than an end.
-        let handle = self.calls.swallow_reply_then(Swallow::ThenSilence, path, 1);
-        self.swallowed.lock().unwrap().push(handle);
+        let swallow = |way: &Way| way.calls.swallow_reply_then(Swallow::ThenSilence, path, 1);
+        let swallowed: Swallowed = Arc::new(self.ways.iter().map(swallow).collect());
+        self.swallowed.lock().unwrap().push(swallowed.clone());
+        // One reply is to be lost, not one of each member.
+        tokio::spawn(async move {
+            let landed = swallowed.iter().map(|reply| Box::pin(reply.landed(PATIENCE)));
+            select_all(landed).await;
+            swallowed.iter().for_each(ReplySwallow::disarm);
+        });
     }
 
     async fn has_landed(&self) -> bool {
         let mut renewal = self.renewal.lock().unwrap();
-        if renewal.as_ref().is_some_and(|rule| rule.hits() > 0) {
-            *renewal = None;
+        if renewal.iter().any(|rule| rule.hits() > 0) {
+            renewal.clear();
         }
-        renewal.is_none() && self.swallowed.lock().unwrap().iter().all(ReplySwallow::has_landed)
+        let has_landed = |swallowed: &Swallowed| swallowed.iter().any(ReplySwallow::has_landed);
+        renewal.is_empty() && self.swallowed.lock().unwrap().iter().all(has_landed)
     }
 
     async fn refuse(&self, refuse: bool) {
-        self.bytes.refuse(refuse);
+        self.ways.iter().for_each(|way| way.bytes.refuse(refuse));
         if !refuse {
             return;
         }
-        self.bytes.reset();
+        self.ways.iter().for_each(|way| way.bytes.reset());
         let client = self.client.lock().unwrap().clone().unwrap();
         let name = LockName::new("any").unwrap();
         // It has to see the end of its connection first: what was sent before is unknown.
@@ -106,11 +134,12 @@ impl LinkFaults for Link {
     }
 
     async fn kill_session(&self) {
-        let there = self.server.leases().await;
-        for granted in self.calls.kept_requests(GRANT) {
-            let lease = lease(&granted);
+        let server = self.store.any();
+        let there = server.leases().await;
+        let granted = self.ways.iter().flat_map(|way| way.calls.kept_requests(GRANT));
+        for lease in granted.map(|granted| lease(&granted)) {
             if there.contains(&lease) {
-                self.server.revoke_lease(lease).await;
+                server.revoke_lease(lease).await;
             }
         }
     }
@@ -139,6 +168,8 @@ fn lease(request: &[u8]) -> i64 {
     }
 }
 
+/// A fault that does not land in this time is found to be missing by its case.
+const PATIENCE: Duration = Duration::from_secs(600);
 const GRANT: &str = "Lease/LeaseGrant";
 const KEEP_ALIVE: &str = "Lease/LeaseKeepAlive";
 const WATCH: &str = "Watch/Watch";

@@ -4,6 +4,8 @@
 
 mod harness;
 mod link;
+mod specific;
+mod store;
 
 mod etcd {
     lock_conformance::conformance!(crate::harness::OnEtcd);
@@ -11,4 +13,8 @@ mod etcd {
 
 mod old {
     lock_conformance::conformance!(crate::harness::OnOldEtcd);
+}
+
+mod cluster {
+    lock_conformance::conformance!(crate::harness::OnCluster);
 }

@@ -138,13 +138,13 @@ impl Call {
     ) -> Ended {
         let mut beginning = Some((upstream, answered));
         let mut stream = None;
-        // Whether the request was held back, and whether it is through.
-        let (mut late, mut whole) = (false, false);
+        // When the request was last let go, and whether it is through.
+        let (mut released, mut whole) = (None, false);
         while let Some((due, item)) = queue.recv().await {
             sleep_until(due).await;
             match self.barrier(Way::Request).await {
                 Passed::AtOnce => {}
-                Passed::Late => late = true,
+                Passed::Late => released = Some(Instant::now()),
                 Passed::Never if stream.is_none() => return Ended::Broken,
                 Passed::Never => break,
             }
@@ -161,8 +161,8 @@ impl Call {
                         Err(_) => return Ended::Refused,
                     }
                 }
-                // Its client has given up, but the request was on its way already.
-                (Item::Broken(_), _) if late && whole => {}
+                // Its client gave up while the request was on its way already.
+                (Item::Broken(_), _) if whole && released.is_some_and(|at| due < at) => {}
                 (Item::Broken(reason), Some(stream)) => {
                     stream.send_reset(reason.unwrap_or(Reason::CANCEL));
                     return Ended::Done;

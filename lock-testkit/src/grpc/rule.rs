@@ -52,8 +52,9 @@ pub struct CallRule {
 }
 
 impl CallRule {
-    /// How often it has struck: messages (or beginnings and ends of calls) that were held or
-    /// stalled or late, messages that were dropped, calls that were refused.
+    /// How often it has struck: messages, beginnings or ends of calls that had to wait, where those
+    /// behind them in the same call do not count; messages that were dropped; calls that were
+    /// refused.
     pub fn hits(&self) -> u64 {
         *self.rule.hits.borrow()
     }

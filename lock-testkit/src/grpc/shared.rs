@@ -167,13 +167,6 @@ impl Ticket {
         let (kill, killed) = oneshot::channel();
         book.open.insert(id, Open { path: Arc::clone(&path), kill });
 
-        let mut swallow = None;
-        book.swallows.retain(|rule| {
-            if rule.is_its_turn(&path, swallow.is_some()) {
-                swallow = Some(Arc::clone(rule));
-            }
-            rule.is_armed()
-        });
         let mut fail: Option<Arc<Rule>> = None;
         book.rules.retain(|rule| rule.strong_count() > 0);
         for rule in book.rules.iter().filter_map(Weak::upgrade) {
@@ -183,6 +176,14 @@ impl Ticket {
                 fail.get_or_insert(rule);
             }
         }
+        let mut swallow = None;
+        book.swallows.retain(|rule| {
+            // A call that is refused has no reply to lose.
+            if rule.is_its_turn(&path, fail.is_some() || swallow.is_some()) {
+                swallow = Some(Arc::clone(rule));
+            }
+            rule.is_armed()
+        });
         drop(book);
         Self { shared: Arc::clone(shared), id, path, swallow, fail, killed }
     }

@@ -110,25 +110,48 @@ async fn a_hold_is_for_its_path_alone() {
 #[tokio::test]
 async fn a_held_request_is_applied_though_its_client_gave_up() {
     let (server, proxy, client) = start().await;
-    let hold = proxy.hold_requests("Echo/Unary");
-    let (mut cancelled, mut dead) = (client.open("Unary").await, client.open("Unary").await);
+    let other = Client::connect(proxy.addr()).await;
+    other.unary("other").await.unwrap();
+    let hold = proxy.hold_requests("Echo/Slow");
+    let (mut cancelled, mut dead) = (client.open("Slow").await, client.open("Slow").await);
     cancelled.send_last("cancelled");
     dead.send_last("dead");
     hold.hit(2, PATIENCE).await;
+    assert_eq!(proxy.connections(), 2);
     cancelled.cancel();
-    let other = Client::connect(proxy.addr()).await;
     client.kill();
     eventually("the end of the link", PATIENCE, || async {
         (proxy.connections() == 1).then_some(())
     })
     .await;
-    assert_eq!(server.log(), Vec::<String>::new());
+    assert!(!server.saw("Slow cancelled") && !server.saw("Slow dead"));
+
     hold.release();
-    server.sees("Unary cancelled").await;
-    server.sees("Unary dead").await;
+    for text in ["Slow cancelled", "Slow dead"] {
+        server.sees(text).await;
+    }
+    // It is not told that nobody wants the answer.
+    server.answer_slow();
+    server.answer_slow();
+    eventually("two answers", PATIENCE, || async {
+        (server.log().iter().filter(|line| *line == "Slow end").count() == 2).then_some(())
+    })
+    .await;
     none_open(&proxy).await;
     server.sees("disconnected").await;
-    other.unary("x").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_after_the_release_is_heard() {
+    let (server, proxy, client) = start().await;
+    let hold = proxy.hold_requests("*");
+    let mut call = client.open("Never").await;
+    call.send_last("x");
+    hold.hit(1, PATIENCE).await;
+    hold.release();
+    server.sees("Never end").await;
+    call.cancel();
+    server.sees("Never Some(CANCEL)").await;
 }
 
 #[tokio::test]
@@ -227,11 +250,16 @@ async fn refused_calls_never_reach_the_server() {
     assert_eq!(client.unary("through").await.unwrap().0, "0");
 
     let second = proxy.fail_nth("Echo/Unary", 2, 8, "");
+    let swallow = proxy.swallow_reply("Echo/Unary", 2);
     let mut statuses = Vec::new();
-    for text in ["1", "2", "3"] {
+    for text in ["1", "2"] {
         statuses.push(client.unary(text).await.unwrap().0);
     }
-    assert_eq!(statuses, ["0", "8", "0"]);
+    assert_eq!(statuses, ["0", "8"]);
+    // The refused one had no reply, so it is that of the next one.
+    assert!(!swallow.has_landed());
+    client.unary("3").await.unwrap_err();
+    assert!(swallow.has_landed() && server.saw("Unary 3"));
     assert_eq!(second.hits(), 1);
     assert!(!server.saw("Unary refused") && !server.saw("Unary 2"));
 }

