@@ -377,6 +377,7 @@ impl Driver for EtcdDriver {
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
         let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
         place.stop_listening();
+        // Also in a session that ends with the entry: its end is asked for once, and may get lost.
         let removed = if place.unanswered.load(SeqCst) == 0 {
             self.take_out(session, &place).await
         } else {
@@ -595,8 +596,9 @@ fn guarantees(least: Ttl) -> Guarantees {
         .except(
             Rule::R1,
             "a lock may be granted twice when somebody deletes its key or revokes its lease; the \
-             holder learns it with its next renewal. Servers of 3.4 before 3.4.31 may do so by \
-             themselves after a change of leader",
+             holder learns it with its next renewal. Servers may do so by themselves when a leader \
+             goes on that had stood still for a TTL, and those of 3.4 before 3.4.31 after any \
+             change of leader",
         )
         .except(
             Rule::R2,

@@ -171,3 +171,24 @@ async fn a_request_that_comes_while_its_lock_is_held_changes_nothing() {
         stage.next().await;
     }
 }
+
+/// Its session is not ended, so nothing but the fence keeps the request out.
+#[tokio::test]
+async fn a_request_that_comes_after_its_session_could_not_be_ended_leaves_nothing() {
+    let mut stage = Stage::new().await;
+    for way in [Way::Never, Way::TryNever] {
+        let kept = stage.used().hold_requests(TXN);
+        let asks = timeout(ms(100), way.asks(&stage.locks)).await;
+        assert!(asks.is_err(), "{way:?}: answered though nothing was asked");
+        kept.hit(1, PATIENCE).await;
+        let fails = stage.ways.each_ref().map(|way| way.fail("Lease/LeaseRevoke", 14, "no"));
+        stage.is_idle().await;
+        assert!(fails.iter().any(|fail| fail.hits() > 0), "{way:?}: it was ended");
+        drop(fails);
+
+        stage.comes(kept).await;
+        let left = left(&stage.server).await;
+        assert!(left.is_empty(), "{way:?}: a ghost stays: {left:?}");
+        stage.next().await;
+    }
+}

@@ -13,6 +13,7 @@ mod outage;
 mod processes;
 mod replies;
 mod requests;
+mod shutdowns;
 mod stage;
 mod storm;
 mod streams;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lock_conformance::time::{eventually, pause, soon};
-use lock_testkit::{Etcd, GrpcProxy};
+use lock_etcd::EtcdConfig;
+use lock_testkit::{Etcd, GrpcProxy, Swallow};
 use lockcore::{BootInstant, Guard, Locks, LossCause, Result};
 use tokio::task::JoinHandle;
 
@@ -187,6 +188,40 @@ async fn a_stream_that_takes_no_requests_is_given_up() {
     for waiter in waiters {
         soon("all are granted", waiter).await.unwrap().unwrap().release().await.unwrap();
     }
+    nothing_left(&server).await;
+    until_watched(&server, 0).await;
+}
+
+/// What is asked for on a connection that was given up is asked for again on the next one.
+#[tokio::test]
+async fn a_stream_whose_connection_is_given_up_is_opened_on_the_next_one() {
+    let server = etcd().await;
+    let ways = [GrpcProxy::start(server.addr()).await, GrpcProxy::start(server.addr()).await];
+    let config = EtcdConfig::new(ways.each_ref().map(|way| ("127.0.0.1", way.addr().port())));
+    // Nobody looks by himself.
+    let config = config.request_timeout(ms(2_000)).unwrap().recheck(LONG).unwrap();
+    let locks = connect(config, LONG).await;
+    let other = connect(crate::stage::config(server.port()), LONG).await;
+    let guard = other.mutex(NAME).unwrap().lock().await.unwrap();
+    let first = waits(&locks);
+    until_watched(&server, 1).await;
+    let [used, unused] = if ways[0].connections() > 0 { [0, 1] } else { [1, 0] };
+    let held = ways[used].hold_requests(WATCH);
+    let waiters: Vec<_> = (0..MANY).map(|_| waits(&locks)).collect();
+    until_keys(&server, NAME, MANY + 2).await;
+    held.hit(1, PATIENCE).await;
+    // The next request finds that nothing is answered there any more.
+    let swallowed = ways[used].swallow_reply_then(Swallow::ThenSilence, "*", 1);
+    let inspected = soon("an answer", locks.inspect(NAME)).await;
+    assert!(inspected.is_err() && swallowed.has_landed());
+    let moved = || async { ways[unused].calls(WATCH) > 0 };
+    eventually("there is another stream", moved).await;
+    let all = || async { server.watchers().await > MANY as u64 };
+    eventually("all is watched there", all).await;
+    waiters.iter().for_each(JoinHandle::abort);
+    let took = hands_over(guard, first).await;
+    assert!(took < ms(2_000), "granted after {took:?}");
+    drop(held);
     nothing_left(&server).await;
     until_watched(&server, 0).await;
 }
