@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::runtime::Runtime;
 
+use self::store::leases::Work;
 use crate::harness::Backend;
 use crate::workload::Workload;
 
+mod etcd;
 mod local;
 mod redis;
-
-pub(crate) use self::redis::leases::hold;
+mod store;
 
 /// One way to take and give back named locks: ours, a peer's, or the floor beneath both.
 ///
@@ -47,6 +48,12 @@ pub(crate) trait Subject: Send + Sync + 'static {
     fn polls_every(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// How long a server that looks now and then for those who wait sleeps between two looks. They
+    /// come at any time of such a sleep, not always just after one.
+    fn is_served_every(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Who takes what, counted from 0: subjects have as many clients and names as their questions ask
@@ -64,8 +71,19 @@ pub(crate) type MakeBackend = fn(&Runtime) -> Result<Backend>;
 
 /// The backends by name.
 pub(crate) const BACKENDS: &[(&str, MakeBackend)] =
-    &[("local", local::backend), ("redis", redis::backend)];
+    &[("local", local::backend), ("redis", redis::backend), ("etcd", etcd::backend)];
 
 pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Holds leases, and prints what they cost; the arguments are those of [`store::leases::cost`].
+pub(crate) async fn hold(arguments: &[String]) -> Result<()> {
+    let work = Work::read(arguments)?;
+    let costs = match work.url.split_once("://") {
+        Some(("etcd", _)) => etcd::leases::hold(&work).await?,
+        _ => redis::leases::hold(&work).await?,
+    };
+    println!("{}", costs.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
+    Ok(())
 }

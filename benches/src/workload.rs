@@ -188,14 +188,12 @@ async fn cycles<S: Subject>(
 ) -> Result<Vec<u64>> {
     let mut nanos = Vec::with_capacity(load.batches as usize);
     let mut names = worker.names.clone().cycle();
-    let pause = match load.workload {
+    let before_each = match load.workload {
         Workload::Command { pause } => pause,
         _ => Duration::ZERO,
     };
     for batch in 1..=load.batches {
-        if !pause.is_zero() {
-            sleep(pause).await;
-        }
+        pause(before_each).await;
         let start = Instant::now();
         for name in names.by_ref().take(load.batch as usize) {
             let inside = || async {
@@ -244,6 +242,9 @@ async fn side<S: Subject>(
         pair.has_begun.notified().await;
     }
     for turn in (me as u32..=turns).step_by(2) {
+        if turn > 0 {
+            pause(subject.is_served_every().mul_f64(fastrand::f64())).await;
+        }
         let since_release = AtomicU64::new(NOT_GRANTED);
         let inside = || async {
             since_release.store(pair.since_release(), Relaxed);
@@ -253,10 +254,7 @@ async fn side<S: Subject>(
             }
             if turn < turns {
                 pair.waits[1 - me].notified().await;
-                let settle = settle + subject.polls_every().mul_f64(fastrand::f64());
-                if !settle.is_zero() {
-                    sleep(settle).await;
-                }
+                pause(settle + subject.polls_every().mul_f64(fastrand::f64())).await;
             }
             pair.stamp_release();
         };
@@ -292,6 +290,13 @@ async fn announced(
         polled
     })
     .await
+}
+
+/// No pause at all is not even a yield.
+async fn pause(duration: Duration) {
+    if !duration.is_zero() {
+        sleep(duration).await;
+    }
 }
 
 /// Increments that get lost when two holders are inside at once.

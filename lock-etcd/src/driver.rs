@@ -10,8 +10,7 @@ use futures_util::future::join_all;
 use lockcore::queue::Ahead;
 use lockcore::{
     BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
-    LockName, LossCause, Mode, Renewal, Renewed, Result, Rule, Sessions, Standing, Ttl, Wake,
-    Withdrawn,
+    LockName, LossCause, Mode, Renewed, Result, Rule, Sessions, Standing, Ttl, Wake, Withdrawn,
 };
 
 use crate::client::{Client, Compare, Look, Outcome, Row, Transaction, created_at};
@@ -216,6 +215,19 @@ impl EtcdDriver {
         })
     }
 
+    /// Takes out an entry of which nothing is under way: its key as it was created then, and none that
+    /// came after it in the same place.
+    async fn take_out(&self, session: &Session, place: &Place) -> Result<bool> {
+        let created = place.created.load(SeqCst);
+        if created == 0 {
+            return Ok(false);
+        }
+        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+        let out = Transaction::default().if_created(&place.own, created).delete(&place.own);
+        let mut outcome = self.client.run(out, until).await?;
+        if outcome.held { outcome.deleted() } else { Ok(false) }
+    }
+
     /// Takes out an entry of which requests may still be under way, wherever they are.
     async fn fence_off(&self, session: &Session, place: &Place) -> Result<bool> {
         let until = BootInstant::now().saturating_add(session.ttl.as_duration());
@@ -233,7 +245,8 @@ impl EtcdDriver {
                 Err(error) if error::is_full(&error) => {
                     // A full store takes no fence, and nothing that is under way. When it is not
                     // full any more, the fence will tell.
-                    self.client.delete(&place.own, until).await?;
+                    let out = Transaction::default().delete(&place.own);
+                    self.client.run(out, until).await?;
                     return Err(error);
                 }
                 Err(error) => return Err(error),
@@ -368,10 +381,9 @@ impl Driver for EtcdDriver {
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
         let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
         place.stop_listening();
-        let ends_alone = entry.request().renewal() != Renewal::Auto;
-        let removed = if place.unanswered.load(SeqCst) == 0 || ends_alone {
-            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-            self.client.delete(&place.own, until).await
+        // Also in a session that ends with the entry: its end is asked for once, and may get lost.
+        let removed = if place.unanswered.load(SeqCst) == 0 {
+            self.take_out(session, &place).await
         } else {
             self.fence_off(session, &place).await
         };
@@ -553,7 +565,7 @@ async fn probe(client: &Client, prefix: &str) -> Result<Ttl> {
         .or_look(&Look::at(session.epoch_key.as_str()));
     let tried = async {
         client.run(trial, until).await?;
-        client.delete(&session.epoch_key, until).await
+        client.run(Transaction::default().delete(&session.epoch_key), until).await
     };
     let tried = tried.await;
     // It is short, and goes by itself if this fails.
@@ -588,8 +600,9 @@ fn guarantees(least: Ttl) -> Guarantees {
         .except(
             Rule::R1,
             "a lock may be granted twice when somebody deletes its key or revokes its lease; the \
-             holder learns it with its next renewal. Servers of 3.4 before 3.4.31 may do so by \
-             themselves after a change of leader",
+             holder learns it with its next renewal. Servers may do so by themselves when a leader \
+             goes on that had stood still for a TTL, and those of 3.4 before 3.4.31 after any \
+             change of leader",
         )
         .except(
             Rule::R2,

@@ -397,6 +397,10 @@ impl<D: Driver> Shared<D> {
         self.driver.sessions() == Sessions::Shared
     }
 
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.config.request_timeout
+    }
+
     pub(crate) fn recheck(&self) -> Duration {
         self.config.recheck
     }

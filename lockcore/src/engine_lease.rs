@@ -208,6 +208,11 @@ impl<D: Driver> Lease for EngineLease<D> {
         let job = grant.shared.asking.start();
         let until = self.deadline();
         let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
+        // One that was lost has no deadline to be released by.
+        let until = match was_held {
+            true => until,
+            false => BootInstant::now().saturating_add(grant.shared.request_timeout()),
+        };
         let Some(withdrawal) = grant.withdrawal() else {
             return not_held("this grant was lost or released before");
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::driver::{Driver, Entry, Withdrawn};
 use crate::engine::Shared;
@@ -47,19 +48,31 @@ impl<D: Driver> Withdrawal<D> {
         shared: &Arc<Shared<D>>,
         until: BootInstant,
     ) -> Result<Withdrawn> {
-        match self.attempt(shared).await {
-            Ok(withdrawn) => {
+        let ttl = self.entry.request().ttl();
+        let unheard = || {
+            let forgotten = BootInstant::now().saturating_add(ttl.as_duration() * 2);
+            Error::indeterminate(forgotten, "the store did not answer until the deadline")
+        };
+        let error = match timeout(until.remaining(), self.attempt(shared)).await {
+            Ok(Ok(withdrawn)) => {
                 self.end(shared).await;
-                Ok(withdrawn)
+                return Ok(withdrawn);
             }
-            Err(error) => {
-                let (to, outcome) = oneshot::channel();
-                self.report = Some(Report { to, until });
-                shared.retry(self, error);
-                outcome.await.unwrap_or_else(|_| {
-                    Err(Error::indeterminate(until, "the runtime of this client has ended"))
-                })
+            Ok(Err(error)) => error,
+            Err(_) => {
+                // It is under way, and may be applied.
+                self.unknown = true;
+                unheard()
             }
+        };
+        let (to, outcome) = oneshot::channel();
+        self.report = Some(Report { to, until });
+        shared.retry(self, error);
+        // An attempt may take longer than that.
+        match timeout(until.remaining(), outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Error::indeterminate(until, "the runtime of this client has ended")),
+            Err(_) => Err(unheard()),
         }
     }
 

@@ -5,7 +5,8 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, IntoConnectionInfo as _, cmd};
 
-use super::{BARE, COMMAND, TTL, names};
+use super::{BARE, COMMAND};
+use crate::subjects::store::{TTL, names};
 use crate::subjects::{At, Subject};
 use crate::workload::Workload;
 

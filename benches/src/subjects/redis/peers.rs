@@ -9,7 +9,8 @@ use rlock::AcquireOptions;
 use rlock::async_lock::RLock;
 use rslock::LockManager;
 
-use super::{CLIENTS, DISTRIBUTED_LOCK, RLOCK, RSLOCK, TTL, names};
+use super::{DISTRIBUTED_LOCK, RLOCK, RSLOCK};
+use crate::subjects::store::{CLIENTS, TTL, names};
 use crate::subjects::{At, Subject};
 use crate::workload::Workload;
 

@@ -8,6 +8,8 @@ use lock_testkit::{Flavour, Redis};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 
+use crate::subjects::store::Meter;
+
 /// A server of our own that keeps nothing on the disk. It ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Server(Redis);
@@ -38,8 +40,8 @@ impl Server {
     }
 }
 
-impl Monitor {
-    pub(super) async fn start(url: &str) -> Result<Self> {
+impl Meter for Monitor {
+    async fn start(url: &str) -> Result<Self> {
         let address = address(url)?;
         let mut stream = TcpStream::connect(address).await.context("no connection")?;
         stream.write_all(b"MONITOR\r\n").await?;
@@ -49,16 +51,15 @@ impl Monitor {
         Ok(Self { address, lines })
     }
 
-    /// How many commands came until now.
-    pub(super) async fn count(mut self) -> Result<u64> {
+    async fn read(mut self) -> Result<Vec<f64>> {
         let mut stream = TcpStream::connect(self.address).await?;
         stream.write_all(format!("ECHO {MARK}\r\n").as_bytes()).await?;
-        let mut commands = 0;
+        let mut commands: u32 = 0;
         while let Some(line) = self.lines.next_line().await? {
             if line.contains(MARK) {
-                return Ok(commands);
+                return Ok(vec![f64::from(commands)]);
             }
-            commands += u64::from(is_from_client(&line));
+            commands += u32::from(is_from_client(&line));
         }
         bail!("the server has ended")
     }

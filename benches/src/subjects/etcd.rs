@@ -1,0 +1,123 @@
+//! etcd: ours, its own lock service, and the bare client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::runtime::Runtime;
+
+use self::bare::{Bare, Command};
+use self::counted::{Cycle, Leases, Waiting};
+use self::peer::LockRpc;
+use self::server::{KEEP_ALIVES, OTHERS, REQUESTS, Server};
+use crate::bars::Bound;
+use crate::counts::Count;
+use crate::harness::Backend;
+use crate::subjects::store::{
+    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL, cap, p50,
+    question, rate, spell,
+};
+use crate::workload::{Inside, Workload};
+
+mod bare;
+mod counted;
+pub(crate) mod leases;
+mod ours;
+mod peer;
+mod server;
+
+pub(super) fn backend(runtime: &Runtime) -> Result<Backend> {
+    runtime.block_on(async { connected(Arc::new(Server::start().await)).await })
+}
+
+async fn connected(server: Arc<Server>) -> Result<Backend> {
+    let url = &server.url();
+    let ours = ours::clients(url, TTL).await?;
+    let lock_rpc = LockRpc::connect(url).await?;
+    let bare = Bare::connect(url).await?;
+    let command = Command::connect(&server).await?;
+    Ok(Backend {
+        name: "etcd",
+        subjects: vec![
+            Box::new(Arc::new(ours)),
+            Box::new(Arc::new(lock_rpc)),
+            Box::new(Arc::new(bare)),
+            Box::new(Arc::new(command)),
+        ],
+        floor: BARE,
+        is_in_process: false,
+        server: Some(server.process()),
+        questions: vec![
+            question(FREE, Workload::OwnNames { tasks: 1 }),
+            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
+            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
+            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
+            question(LATE_HAND_OFF, Workload::HandOff { settle: LONG_SETTLE }),
+            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
+            question(AFTER_A_PAUSE, Workload::Command { pause: SETTLE }),
+        ],
+        bars: vec![
+            p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.15)),
+            rate("8 clients on one name: ours / Lock RPC", ONE_NAME, OURS, LOCK_RPC, 5.0),
+            p50(
+                "hand-off, p50: ours / one command after a pause",
+                (HAND_OFF, OURS),
+                (AFTER_A_PAUSE, COMMAND),
+                Bound::AtMost(3.0),
+            ),
+            p50(
+                "hand-off, p50: Lock RPC / ours",
+                (HAND_OFF, LOCK_RPC),
+                (HAND_OFF, OURS),
+                Bound::AtLeast(20.0),
+            ),
+        ],
+        counts: vec![
+            Count {
+                name: |_| "requests of a free lock".to_owned(),
+                units: UNITS,
+                subjects: [OURS, LOCK_RPC].map(Cycle::of).into(),
+                caps: vec![cap("requests of a free lock", OURS, REQUESTS, 2.0)],
+            },
+            Count {
+                name: |plan| format!("requests while one waits {}", spell(plan.wait)),
+                units: UNITS,
+                subjects: [OURS, LOCK_RPC].map(Waiting::of).into(),
+                caps: Vec::new(),
+            },
+            Count {
+                name: |plan| format!("{} leases held for {}", plan.leases, spell(plan.wait)),
+                units: UNITS_OF_LEASES,
+                subjects: vec![Leases::of(OURS)],
+                caps: vec![
+                    cap("bytes of a lease, of 10000", OURS, BYTES, 2_048.0),
+                    // One in each period of renewals, a third of the TTL, and one at the edge.
+                    cap("keepalives of 10000 leases in a TTL", OURS, KEEP_ALIVES, 4.0),
+                ],
+            },
+        ],
+        only: String::new(),
+    })
+}
+
+/// To one that has waited for a while.
+const LATE_HAND_OFF: &str = "hand-off after 150ms";
+
+const OURS: &str = "lock-etcd";
+const LOCK_RPC: &str = "etcd's Lock RPC";
+const BARE: &str = "bare put-if-absent + delete";
+const COMMAND: &str = "bare delete";
+
+const UNITS: &[&str] =
+    &[REQUESTS, "Txn", "DeleteRange", "Watch", KEEP_ALIVES, "LeaseTimeToLive", OTHERS];
+const UNITS_OF_LEASES: &[&str] =
+    &[BYTES, REQUESTS, "Txn", "DeleteRange", "Watch", KEEP_ALIVES, "LeaseTimeToLive", OTHERS];
+
+/// See [`Workload::HandOff`]; some fifteen round trips, of which to queue and watch takes three.
+const SETTLE: Duration = Duration::from_millis(8);
+
+/// Longer than the server's pause between two looks for watches that begin in the past.
+const LONG_SETTLE: Duration = Duration::from_millis(150);
+
+/// Of leases that nobody renews: longer than a run.
+const LONG_LEASE_SECONDS: i64 = 3_600;

@@ -1,0 +1,88 @@
+//! What all stores with a server are asked, and how that is judged.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::bars::{Bar, Bound, Cell, Metric};
+use crate::counts::Cap;
+use crate::harness::Question;
+use crate::workload::Workload;
+
+pub(crate) mod leases;
+pub(crate) mod ours;
+pub(crate) mod waiting;
+
+/// Counts the requests that a server gets from its clients, from one moment to another.
+pub(crate) trait Meter: Send + Sized {
+    /// Counts from here on.
+    fn start(url: &str) -> impl Future<Output = Result<Self>> + Send;
+
+    /// What came until now, in as many numbers as the count has units for it.
+    fn read(self) -> impl Future<Output = Result<Vec<f64>>> + Send;
+}
+
+/// A question whose cycles are timed one by one: a trip is long.
+pub(crate) fn question(name: &'static str, workload: Workload) -> Question {
+    Question { name, workload, batch: 1 }
+}
+
+pub(crate) fn p50(
+    name: &'static str,
+    (question, subject): (&'static str, &'static str),
+    (over_question, over_subject): (&'static str, &'static str),
+    bound: Bound,
+) -> Bar {
+    let of = Cell { question, subject };
+    let over = Cell { question: over_question, subject: over_subject };
+    Bar { name, metric: Metric::P50, of, over, bound }
+}
+
+pub(crate) fn rate(
+    name: &'static str,
+    question: &'static str,
+    subject: &'static str,
+    over: &'static str,
+    at_least: f64,
+) -> Bar {
+    let (of, over) = (Cell { question, subject }, Cell { question, subject: over });
+    Bar { name, metric: Metric::Rate, of, over, bound: Bound::AtLeast(at_least) }
+}
+
+pub(crate) fn cap(
+    name: &'static str,
+    subject: &'static str,
+    unit: &'static str,
+    at_most: f64,
+) -> Cap {
+    Cap { name, subject, unit, at_most }
+}
+
+pub(crate) fn spell(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// The names under which `subject` locks.
+pub(crate) fn names(subject: &str) -> Vec<String> {
+    (0..NAMES).map(|name| format!("{subject}/orders/{name:06}")).collect()
+}
+
+pub(crate) const FREE: &str = "free lock";
+pub(crate) const OWN_NAMES: &str = "64 tasks on own names";
+pub(crate) const ONE_NAME: &str = "8 clients on one name";
+pub(crate) const HAND_OFF: &str = "hand-off";
+pub(crate) const ONE_COMMAND: &str = "one command";
+/// As a release, which comes while nothing else happens.
+pub(crate) const AFTER_A_PAUSE: &str = "one command after a pause";
+
+pub(crate) const BYTES: &str = "bytes a lease";
+
+/// The most that a question asks for.
+const NAMES: usize = 64;
+pub(crate) const CLIENTS: usize = 8;
+
+/// Of every lock.
+pub(crate) const TTL: Duration = Duration::from_secs(10);
+
+/// Of a holder that is not to renew while a waiter's requests are counted.
+pub(crate) const LONG_TTL: Duration = Duration::from_secs(60);
