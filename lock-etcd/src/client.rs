@@ -114,15 +114,6 @@ impl Client {
         Outcome::read(answer.await?)
     }
 
-    /// Deletes a key; false if there was none.
-    pub(crate) async fn delete(&self, key: &str, until: BootInstant) -> Result<bool> {
-        let answer = self.ask(self.request_timeout, until, |conn| {
-            let (mut kv, key) = (conn.kv.clone(), key.to_owned());
-            Box::pin(async move { kv.delete(key, None).await })
-        });
-        Ok(answer.await?.deleted() > 0)
-    }
-
     /// Grants a lease of so many seconds, and says how many the server made of it.
     pub(crate) async fn grant(&self, lease: i64, seconds: i64) -> Result<i64> {
         let answer = self.ask(self.request_timeout, now(), |conn| {

@@ -211,6 +211,19 @@ impl EtcdDriver {
         })
     }
 
+    /// Takes out an entry of which nothing is under way: its key as it was created then, and none that
+    /// came after it in the same place.
+    async fn take_out(&self, session: &Session, place: &Place) -> Result<bool> {
+        let created = place.created.load(SeqCst);
+        if created == 0 {
+            return Ok(false);
+        }
+        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+        let out = Transaction::default().if_created(&place.own, created).delete(&place.own);
+        let mut outcome = self.client.run(out, until).await?;
+        if outcome.held { outcome.deleted() } else { Ok(false) }
+    }
+
     /// Takes out an entry of which requests may still be under way, wherever they are.
     async fn fence_off(&self, session: &Session, place: &Place) -> Result<bool> {
         let until = BootInstant::now().saturating_add(session.ttl.as_duration());
@@ -228,7 +241,8 @@ impl EtcdDriver {
                 Err(error) if error::is_full(&error) => {
                     // A full store takes no fence, and nothing that is under way. When it is not
                     // full any more, the fence will tell.
-                    self.client.delete(&place.own, until).await?;
+                    let out = Transaction::default().delete(&place.own);
+                    self.client.run(out, until).await?;
                     return Err(error);
                 }
                 Err(error) => return Err(error),
@@ -365,8 +379,7 @@ impl Driver for EtcdDriver {
         place.stop_listening();
         // Also in a session that ends with the entry: its end is asked for once, and may get lost.
         let removed = if place.unanswered.load(SeqCst) == 0 {
-            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-            self.client.delete(&place.own, until).await
+            self.take_out(session, &place).await
         } else {
             self.fence_off(session, &place).await
         };
@@ -548,7 +561,7 @@ async fn probe(client: &Client, prefix: &str) -> Result<Ttl> {
         .or_look(&Look::at(session.epoch_key.as_str()));
     let tried = async {
         client.run(trial, until).await?;
-        client.delete(&session.epoch_key, until).await
+        client.run(Transaction::default().delete(&session.epoch_key), until).await
     };
     let tried = tried.await;
     // It is short, and goes by itself if this fails.

@@ -36,16 +36,21 @@ impl Keys {
         Self { base }
     }
 
-    /// The key of one entry.
-    pub(crate) fn own(&self, entry: &Entry) -> String {
+    /// A key of one entry: that of this number, of those that a lease has under the name.
+    pub(crate) fn own(&self, mode: Mode, lease: i64, number: u64) -> String {
         let mut key = String::with_capacity(self.base.len() + 48);
         key.push_str(&self.base);
-        match entry.request().mode() {
+        match mode {
             Mode::Exclusive => {}
             mode => write!(key, "~{}-", ModeWord(mode)).expect("BUG: a string takes all"),
         }
-        write!(key, "{:032x}", entry.id().as_u128()).expect("BUG: a string takes all");
+        write!(key, "{lease:016x}{number:016x}").expect("BUG: a string takes all");
         key
+    }
+
+    /// What all keys of the name begin with.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     /// All who hold the name or wait for it.
@@ -163,7 +168,7 @@ mod tests {
         let keys = keys("shop", "a/b");
         let within = |span: &Span, key: &str| *span.from <= *key && *key < *span.to;
         for mode in [Mode::Exclusive, Mode::Shared, permit()] {
-            let key = keys.own(&entry(mode));
+            let key = keys.own(mode, 7, 8);
             assert_eq!(keys.mode(key.as_bytes()), mode);
             assert!(keys.is_ours(key.as_bytes()));
             assert!(within(&keys.all(), &key), "{key}");
@@ -189,7 +194,7 @@ mod tests {
         fn names_are_apart(a in "\\PC{1,20}", b in "\\PC{1,20}") {
             let (one, other) = (keys("p", &a), keys("p", &b));
             if a != b {
-                let other = other.own(&entry(Mode::Exclusive));
+                let other = other.own(Mode::Exclusive, 7, 8);
                 prop_assert!(!other.starts_with(&one.all().from));
             }
         }

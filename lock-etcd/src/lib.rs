@@ -7,6 +7,7 @@ mod driver;
 mod error;
 mod keys;
 mod lock;
+mod numbers;
 mod session;
 mod watcher;
 

@@ -10,6 +10,7 @@ use lockcore::{Entry, EntryId, Ttl};
 
 use crate::client::{KeepAlive, Row};
 use crate::keys::{self, Keys, Span};
+use crate::numbers::Numbers;
 use crate::watcher::{Ear, Watcher, Watching};
 
 /// A lease.
@@ -26,6 +27,7 @@ pub(crate) struct Session {
     /// An entry of it may not be taken out: it is not renewed, so that its lease takes it out.
     pub(crate) is_stuck: AtomicBool,
     places: Mutex<HashMap<EntryId, Arc<Place>>>,
+    numbers: Mutex<Numbers>,
 }
 
 /// What is known of one entry.
@@ -33,6 +35,7 @@ pub(crate) struct Session {
 pub(crate) struct Place {
     pub(crate) keys: Keys,
     pub(crate) own: String,
+    number: u64,
     /// How many requests to queue it were sent and not answered.
     pub(crate) unanswered: AtomicU32,
     /// The revision that created its key; 0 while that is unknown.
@@ -59,6 +62,7 @@ impl Session {
             stream: Mutex::default(),
             is_stuck: AtomicBool::new(false),
             places: Mutex::default(),
+            numbers: Mutex::default(),
         }
     }
 
@@ -67,9 +71,11 @@ impl Session {
         let mut places = self.places();
         let place = places.entry(entry.id()).or_insert_with(|| {
             let keys = Keys::new(prefix, entry.name());
+            let number = self.numbers().take(keys.base());
             Arc::new(Place {
-                own: keys.own(entry),
+                own: keys.own(entry.request().mode(), self.lease, number),
                 keys,
+                number,
                 unanswered: AtomicU32::new(0),
                 created: AtomicI64::new(0),
                 waiting: Mutex::default(),
@@ -86,7 +92,13 @@ impl Session {
     /// The entry is surely out of the store.
     pub(crate) fn leave(&self, entry: &Entry) {
         let mut places = self.places();
-        places.remove(&entry.id());
+        // A key that a request to queue may still be under way for is never used again. One that
+        // would delete it is of no account: it says which revision it means.
+        if let Some(place) = places.remove(&entry.id())
+            && place.unanswered.load(SeqCst) == 0
+        {
+            self.numbers().give_back(place.keys.base(), place.number);
+        }
         if places.capacity() > SHRINK_FROM && places.len() < places.capacity() / 8 {
             let room = places.len() * 2;
             places.shrink_to(room);
@@ -100,6 +112,10 @@ impl Session {
 
     pub(crate) fn give_stream(&self, stream: Option<KeepAlive>) {
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = stream;
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<EntryId, Arc<Place>>> {

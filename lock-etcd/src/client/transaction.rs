@@ -77,6 +77,12 @@ impl Transaction {
         self
     }
 
+    /// If the key is the one that this revision created.
+    pub(crate) fn if_created(mut self, key: &str, revision: i64) -> Self {
+        self.conditions.push(Compare::create_revision(key, CompareOp::Equal, revision));
+        self
+    }
+
     /// If all of these were created before `revision`; with 1, if there are none.
     pub(crate) fn if_older(mut self, span: Span, revision: i64) -> Self {
         let older = Compare::create_revision(span.from, CompareOp::Less, revision);

@@ -92,12 +92,12 @@ async fn a_storm_of_faults_leaves_nothing_and_breaks_nothing() {
 /// Breaks the way of one client again and again, and returns how often.
 async fn storms(proxy: GrpcProxy, mut rng: Rng, over: Arc<AtomicBool>) -> (GrpcProxy, usize) {
     let mut count = 0;
-    let paths = ["KV/Txn", "KV/DeleteRange", "Watch/Watch", "Lease/LeaseKeepAlive"];
+    let paths = ["KV/Txn", "Watch/Watch", "Lease/LeaseKeepAlive"];
     let mut swallowed = Vec::new();
     while !over.load(SeqCst) {
         let path = *rng.choice(&paths).unwrap();
         let time = ms(rng.u64(10..600));
-        let unary = ["KV/Txn", "KV/DeleteRange", "Lease/LeaseRevoke", "Lease/LeaseGrant"];
+        let unary = ["KV/Txn", "Lease/LeaseRevoke", "Lease/LeaseGrant"];
         match rng.u8(..8) {
             0 => proxy.reset(),
             1 => drop(proxy.reset_streams(path)),
