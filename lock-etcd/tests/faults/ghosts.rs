@@ -179,3 +179,28 @@ async fn a_request_that_comes_after_its_session_could_not_be_ended_leaves_nothin
     }))
     .await;
 }
+
+/// The next hold has the very key of the one that was released.
+#[tokio::test]
+async fn a_release_that_comes_when_its_key_is_used_again_frees_nobody() {
+    join_all(WAYS.map(async |way| {
+        let stage = Stage::new().await;
+        let guard = way.asks(&stage.locks).await.unwrap();
+        let before = left(&stage.server).await;
+        let kept = stage.used().hold_requests(TXN);
+        soon("the repetition is confirmed", guard.release()).await.unwrap();
+        kept.hit(1, PATIENCE).await;
+        let next = soon("a free lock", way.asks(&stage.locks)).await.unwrap();
+        // A session of its own has keys of its own.
+        let is_again = left(&stage.server).await[0].key == before[0].key;
+        assert!(is_again || matches!(way, Way::Never | Way::TryNever), "{way:?}: another key");
+
+        stage.comes(kept).await;
+        let after = left(&stage.server).await;
+        assert_eq!(after.len(), 1, "{way:?}: the late release freed it");
+        assert_eq!(after[0].create_revision as u64, next.token().as_u64(), "{way:?}");
+        next.release().await.unwrap();
+        nothing_left(&stage.server).await;
+    }))
+    .await;
+}
