@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lock_conformance::time::{pause, soon};
 use lock_testkit::Etcd;
 use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause, Result};
@@ -94,7 +95,7 @@ async fn a_lock_is_taken_at_once_after_the_lease_was_revoked() {
 
 #[tokio::test]
 async fn a_waiter_whose_lease_is_revoked_is_told_while_the_holder_stays() {
-    for kind in KINDS {
+    join_all(KINDS.map(async |kind| {
         let server = etcd().await;
         let (holder, victim, other) =
             (client(&server).await, client(&server).await, client(&server).await);
@@ -114,13 +115,14 @@ async fn a_waiter_whose_lease_is_revoked_is_told_while_the_holder_stays() {
         guard.release().await.unwrap();
         soon("the other is granted", others).await.unwrap().unwrap().release().await.unwrap();
         nothing_left(&server).await;
-    }
+    }))
+    .await;
 }
 
 /// Its key went with the lease, so the next in line may have it at once.
 #[tokio::test]
 async fn a_waiter_whose_lease_is_revoked_is_never_granted() {
-    for kind in KINDS {
+    join_all(KINDS.map(async |kind| {
         let server = etcd().await;
         // No renewal tells it.
         let holder = connect(config(server.port()), LONG).await;
@@ -134,7 +136,8 @@ async fn a_waiter_whose_lease_is_revoked_is_never_granted() {
         assert_eq!(error.kind(), ErrorKind::Lost, "{kind:?}: {error}");
         nothing_left(&server).await;
         soon("a free lock", kind.waits(victim)).await.unwrap().release().await.unwrap();
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -172,9 +175,9 @@ async fn a_release_after_the_key_was_deleted_says_so() {
 
 #[tokio::test]
 async fn a_waiter_whose_key_is_deleted_is_told() {
-    let server = etcd().await;
-    let (holder, victim) = (client(&server).await, client(&server).await);
-    for kind in KINDS {
+    join_all(KINDS.map(async |kind| {
+        let server = etcd().await;
+        let (holder, victim) = (client(&server).await, client(&server).await);
         let guard = kind.holds(&holder).await;
         let waits = kind.begins(&victim);
         until_keys(&server, NAME, 2).await;
@@ -188,5 +191,6 @@ async fn a_waiter_whose_key_is_deleted_is_told() {
         assert!(deleted.elapsed() < most, "{kind:?}: {:?}", deleted.elapsed());
         guard.release().await.unwrap();
         nothing_left(&server).await;
-    }
+    }))
+    .await;
 }

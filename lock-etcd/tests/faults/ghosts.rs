@@ -1,5 +1,6 @@
 //! Requests that reach the server when nobody waits for their outcome any more.
 
+use futures_util::future::join_all;
 use lock_conformance::time::{eventually, soon};
 use lock_etcd::EtcdConfig;
 use lock_testkit::{Etcd, GrpcProxy};
@@ -67,15 +68,10 @@ impl Stage {
     async fn new() -> Self {
         let server = etcd().await;
         let ways = [GrpcProxy::start(server.addr()).await, GrpcProxy::start(server.addr()).await];
-        let locks = Self::client(&ways).await;
-        Self { server, ways, locks }
-    }
-
-    async fn client(ways: &[GrpcProxy; 2]) -> Locks {
         let config = EtcdConfig::new(ways.each_ref().map(|way| ("127.0.0.1", way.addr().port())));
         let locks = connect(config.request_timeout(ms(400)).unwrap(), LONG).await;
         locks.mutex("first").unwrap().lock().await.unwrap().release().await.unwrap();
-        locks
+        Self { server, ways, locks }
     }
 
     /// The way that the client uses.
@@ -102,21 +98,12 @@ impl Stage {
         .await;
         assert!(self.server.messages_sent("Txn").await >= before);
     }
-
-    async fn next(&mut self) {
-        // Ways that have no connections yet.
-        self.locks.shutdown().await.unwrap();
-        for way in &mut self.ways {
-            *way = GrpcProxy::start(self.server.addr()).await;
-        }
-        self.locks = Self::client(&self.ways).await;
-    }
 }
 
 #[tokio::test]
 async fn a_request_that_comes_after_its_caller_has_gone_leaves_nothing() {
-    let mut stage = Stage::new().await;
-    for way in WAYS {
+    join_all(WAYS.map(async |way| {
+        let stage = Stage::new().await;
         let kept = stage.used().hold_requests(TXN);
         let asks = timeout(ms(100), way.asks(&stage.locks)).await;
         assert!(asks.is_err(), "{way:?}: answered though nothing was asked");
@@ -127,14 +114,14 @@ async fn a_request_that_comes_after_its_caller_has_gone_leaves_nothing() {
         stage.comes(kept).await;
         let left = left(&stage.server).await;
         assert!(left.is_empty(), "{way:?}: a ghost stays: {left:?}");
-        stage.next().await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
 async fn a_request_that_comes_after_the_release_leaves_nothing() {
-    let mut stage = Stage::new().await;
-    for way in WAYS {
+    join_all(WAYS.map(async |way| {
+        let stage = Stage::new().await;
         let kept = stage.used().hold_requests(TXN);
         let guard = soon("granted by the repetition", way.asks(&stage.locks)).await.unwrap();
         kept.hit(1, PATIENCE).await;
@@ -145,16 +132,16 @@ async fn a_request_that_comes_after_the_release_leaves_nothing() {
         stage.comes(kept).await;
         let left = left(&stage.server).await;
         assert!(left.is_empty(), "{way:?}: a ghost stays: {left:?}");
-        stage.next().await;
-    }
+    }))
+    .await;
 }
 
 /// It finds its own key, and nobody's hold changes.
 #[tokio::test]
 async fn a_request_that_comes_while_its_lock_is_held_changes_nothing() {
-    let mut stage = Stage::new().await;
-    let other = connect(config(stage.server.port()), LONG).await;
-    for way in WAYS {
+    join_all(WAYS.map(async |way| {
+        let stage = Stage::new().await;
+        let other = connect(config(stage.server.port()), LONG).await;
         let kept = stage.used().hold_requests(TXN);
         let guard = soon("granted by the repetition", way.asks(&stage.locks)).await.unwrap();
         let before = left(&stage.server).await;
@@ -168,15 +155,15 @@ async fn a_request_that_comes_while_its_lock_is_held_changes_nothing() {
         assert!(!matches!(other.mutex(NAME).unwrap().try_lock().await, Ok(Some(_))), "{way:?}");
         guard.release().await.unwrap();
         nothing_left(&stage.server).await;
-        stage.next().await;
-    }
+    }))
+    .await;
 }
 
 /// Its session is not ended, so nothing but the fence keeps the request out.
 #[tokio::test]
 async fn a_request_that_comes_after_its_session_could_not_be_ended_leaves_nothing() {
-    let mut stage = Stage::new().await;
-    for way in [Way::Never, Way::TryNever] {
+    join_all([Way::Never, Way::TryNever].map(async |way| {
+        let stage = Stage::new().await;
         let kept = stage.used().hold_requests(TXN);
         let asks = timeout(ms(100), way.asks(&stage.locks)).await;
         assert!(asks.is_err(), "{way:?}: answered though nothing was asked");
@@ -189,6 +176,31 @@ async fn a_request_that_comes_after_its_session_could_not_be_ended_leaves_nothin
         stage.comes(kept).await;
         let left = left(&stage.server).await;
         assert!(left.is_empty(), "{way:?}: a ghost stays: {left:?}");
-        stage.next().await;
-    }
+    }))
+    .await;
+}
+
+/// The next hold has the very key of the one that was released.
+#[tokio::test]
+async fn a_release_that_comes_when_its_key_is_used_again_frees_nobody() {
+    join_all(WAYS.map(async |way| {
+        let stage = Stage::new().await;
+        let guard = way.asks(&stage.locks).await.unwrap();
+        let before = left(&stage.server).await;
+        let kept = stage.used().hold_requests(TXN);
+        soon("the repetition is confirmed", guard.release()).await.unwrap();
+        kept.hit(1, PATIENCE).await;
+        let next = soon("a free lock", way.asks(&stage.locks)).await.unwrap();
+        // A session of its own has keys of its own.
+        let is_again = left(&stage.server).await[0].key == before[0].key;
+        assert!(is_again || matches!(way, Way::Never | Way::TryNever), "{way:?}: another key");
+
+        stage.comes(kept).await;
+        let after = left(&stage.server).await;
+        assert_eq!(after.len(), 1, "{way:?}: the late release freed it");
+        assert_eq!(after[0].create_revision as u64, next.token().as_u64(), "{way:?}");
+        next.release().await.unwrap();
+        nothing_left(&stage.server).await;
+    }))
+    .await;
 }

@@ -1,5 +1,6 @@
 //! Compaction and defragmentation.
 
+use futures_util::future::join_all;
 use lock_conformance::time::soon;
 use lockcore::BootInstant;
 
@@ -11,7 +12,7 @@ const ROUNDS: usize = 3;
 
 #[tokio::test]
 async fn waiters_outlive_what_housekeeping_forgets() {
-    for version in VERSIONS {
+    join_all(VERSIONS.map(async |version| {
         let server = server(version).await;
         let holder = connect(config(server.port()), LONG).await;
         let waiter = connect(config(server.port()), LONG).await;
@@ -36,5 +37,6 @@ async fn waiters_outlive_what_housekeeping_forgets() {
             nothing_left(&server).await;
         }
         until_watched(&server, 0).await;
-    }
+    }))
+    .await;
 }

@@ -19,7 +19,7 @@ use crate::stage::{
 
 const CLIENTS: usize = 2;
 const TASKS: usize = 4;
-const LASTS_MS: u64 = 6_000;
+const LASTS_MS: u64 = 4_000;
 const NAMES: [&str; 4] = ["mutex", "other", "table", "slots"];
 
 type Histories = Arc<HashMap<&'static str, History>>;
