@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::select_ok;
 use lockcore::{BootInstant, Error, ErrorKind, FencingToken, Result};
@@ -165,8 +165,15 @@ impl Client {
         until: BootInstant,
         request: impl Fn(&Arc<Conn>) -> Asked<T>,
     ) -> Result<T> {
-        let mut last = None;
-        for _ in 0..=self.shared.dialer.members() {
+        let (begun, mut last) = (Instant::now(), None);
+        for attempt in 0.. {
+            if attempt > self.shared.dialer.members() {
+                // None of them may have a leader while one is elected.
+                if begun.elapsed() >= limit {
+                    break;
+                }
+                sleep(ELECTION_PAUSE).await;
+            }
             let conn = match self.shared.conn().await {
                 Ok(conn) => conn,
                 // Why the member that was reached refused says more.
@@ -308,3 +315,5 @@ fn now() -> BootInstant {
 
 /// How long a member may take to connect before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(150);
+/// Between two attempts when no member has a leader.
+const ELECTION_PAUSE: Duration = Duration::from_millis(50);

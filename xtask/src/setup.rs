@@ -147,12 +147,4 @@ const NEEDS: &[Need] = &[
         how: "install it with `python3 -m pip install --target target/tools/python redis==5.2.1`, where \
               `target` is the target directory",
     },
-    Need {
-        what: "python-etcd3",
-        present: python::has_etcd3,
-        install: Install::Run(python::install_etcd3),
-        how: "install it with `python3 -m pip install --target target/tools/python etcd3==0.12.0 \
-              grpcio==1.71.2 protobuf==3.20.3 six==1.17.0 tenacity==6.3.1`, where `target` is the \
-              target directory",
-    },
 ];

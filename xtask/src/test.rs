@@ -15,7 +15,7 @@ pub(crate) fn run(quick: bool) -> Result<()> {
 pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
     steps.step("tests", || {
         let all = ["test", "--workspace", "--all-features", "--", "--skip", FLAWS];
-        let slow: &[&str] = if quick { &["--skip", CLUSTER] } else { &[] };
+        let slow: &[&str] = if quick { &["--skip", CLUSTER, "--skip", OLD] } else { &[] };
         Sh::cargo(all).args(slow.iter().copied()).run()
     })?;
     // Apart from the others, for its table: the harness shows it only uncaptured.
@@ -52,5 +52,7 @@ fn schedules() -> Result<()> {
 const EXAMPLES: &[&str] = &["orders", "counter", "readers"];
 /// A cluster of its own for each case of the suite.
 const CLUSTER: &str = "cluster::conformance::";
+/// The suite on an older server, whose faults and input are tested all the same.
+const OLD: &str = "old::conformance::";
 /// The test in which the suite has to catch each flaw of the fake store.
 const FLAWS: &str = "every_mutant_is_caught";

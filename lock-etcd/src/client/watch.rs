@@ -1,10 +1,13 @@
 //! The stream of watches.
 
+use std::time::Duration;
+
 use etcd_client::{
     EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponse,
     WatchResponseStream,
 };
 use lockcore::{BootInstant, Error, ErrorKind, Result};
+use tokio::time::timeout;
 
 use super::Client;
 
@@ -12,6 +15,8 @@ use super::Client;
 pub(crate) struct Watches {
     requests: WatchRequestSender,
     responses: WatchResponseStream,
+    /// How long a request may wait for room on its way.
+    limit: Duration,
 }
 
 /// What the stream says of one watch.
@@ -35,19 +40,21 @@ impl Client {
             Box::pin(async move { client.watch(key, Some(options(id))).await })
         });
         let (requests, responses) = opened.await?.split();
-        Ok(Watches { requests, responses })
+        Ok(Watches { requests, responses, limit: self.request_timeout })
     }
 }
 
 impl Watches {
     /// Watches one more key.
     pub(crate) async fn add(&mut self, id: i64, key: &[u8]) -> Result<()> {
-        self.requests.watch(key, Some(options(id))).await.map_err(|error| broken(Some(error)))
+        let sent = timeout(self.limit, self.requests.watch(key, Some(options(id)))).await;
+        sent.map_err(|_| broken(None))?.map_err(|error| broken(Some(error)))
     }
 
     /// Watches it no more.
     pub(crate) async fn remove(&mut self, id: i64) -> Result<()> {
-        self.requests.cancel(id).await.map_err(|error| broken(Some(error)))
+        let sent = timeout(self.limit, self.requests.cancel(id)).await;
+        sent.map_err(|_| broken(None))?.map_err(|error| broken(Some(error)))
     }
 
     /// What the server says next, and of which watch.

@@ -185,7 +185,7 @@ async fn clients_leave_a_member_that_is_cut_off() {
     let cluster = cluster().await;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        clients.push(connect(of_all(&cluster).request_timeout(ms(500)).unwrap(), LONG).await);
+        clients.push(connect(of_all(&cluster).request_timeout(ms(1_000)).unwrap(), LONG).await);
     }
     let traffic = Traffic::of(&clients);
     traffic.goes_on(50).await;

@@ -41,14 +41,6 @@ pub(super) fn install_redis_py() -> Result<()> {
     install(REDIS_PY, &[REDIS_PY_VERSION])
 }
 
-pub(super) fn has_etcd3() -> bool {
-    has(ETCD3)
-}
-
-pub(super) fn install_etcd3() -> Result<()> {
-    install(ETCD3, ETCD3_VERSIONS)
-}
-
 fn has(module: &str) -> bool {
     workspace::tools_dir().is_ok_and(|tools| imports(&tools.join(PACKAGES), module).succeeds())
 }
@@ -116,11 +108,6 @@ const SERVER: &str = "valkey-server";
 /// A client that is not ours, and locks.
 const REDIS_PY: &str = "redis";
 const REDIS_PY_VERSION: &str = "redis==5.2.1";
-/// Another one, for etcd. It is old, and so are those that it works with: the protobuf that still
-/// reads its generated code, and the tenacity that still calls its function with two arguments.
-const ETCD3: &str = "etcd3";
-const ETCD3_VERSIONS: &[&str] =
-    &["etcd3==0.12.0", "grpcio==1.71.2", "protobuf==3.20.3", "six==1.17.0", "tenacity==6.3.1"];
 /// What the tests set `PYTHONPATH` to.
 const PACKAGES: &str = "python";
 
