@@ -1,23 +1,27 @@
 //! The algorithm, on typed requests.
 
+mod probe;
+mod queue;
+mod removal;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use lockcore::queue::Ahead;
 use lockcore::{
     BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
-    LockName, LossCause, Mode, Renewed, Result, Rule, Sessions, Standing, Ttl, Wake, Withdrawn,
+    LockName, LossCause, Renewed, Result, Sessions, Standing, Ttl, Wake, Withdrawn,
 };
 
-use crate::client::{Client, Compare, Look, Outcome, Row, Transaction, created_at};
+use self::probe::{guarantees, lease_id, probe};
+use crate::client::{Client, Compare, Look, Row, Transaction, created_at};
 use crate::config::{BACKEND, EtcdConfig};
 use crate::error;
-use crate::keys::{Keys, claim, value};
-use crate::session::{Place, Session};
+use crate::keys::{Keys, claim};
+use crate::session::Session;
 use crate::watcher::Watcher;
 
 /// The commands of an etcd store.
@@ -65,224 +69,6 @@ impl EtcdDriver {
             Error::new(ErrorKind::NotHeld, message).at(BACKEND, "while_held")
         })?;
         Ok(created_at(key, token))
-    }
-
-    /// Asks for a place, or for the lock itself.
-    async fn ask(&self, session: &Session, place: &Place, entry: &Entry) -> Result<Found> {
-        let mode = entry.request().mode();
-        // What the conditions of one that does not wait were made of: nobody, or those of then.
-        let mut newer_than = 0;
-        loop {
-            let epoch = session.epoch.load(SeqCst);
-            let mut ask = Transaction::default().if_version(&session.epoch_key, epoch);
-            if !entry.waits() {
-                ask = match mode {
-                    Mode::Exclusive | Mode::Permit { .. } => {
-                        ask.if_older(place.all(), newer_than + 1)
-                    }
-                    Mode::Shared => {
-                        ask.if_older(place.keys.exclusive(), 1).if_older(place.keys.permits(), 1)
-                    }
-                };
-            }
-            let own = Look::at(place.own.as_str());
-            ask = ask
-                .put(&place.own, &value(entry), session.lease)
-                .or_look(&Look::at(session.epoch_key.as_str()));
-            // Only a first request knows without asking which revision created the key.
-            let is_first = place.unanswered.load(SeqCst) == 0 && place.created.load(SeqCst) == 0;
-            if !is_first {
-                ask = ask.look(&own);
-            }
-            ask = ask.or_look(&own);
-            for look in looks(&place.keys, mode, None) {
-                ask = ask.look(&look).or_look(&look);
-            }
-            let mut outcome = self.send(session, place, ask).await?;
-            if outcome.held {
-                place.created.store(outcome.revision, SeqCst);
-                outcome.wrote()?;
-                let created = match is_first {
-                    true => outcome.revision,
-                    false => first(outcome.found()?).map_or(0, |row| row.created),
-                };
-                place.created.store(created, SeqCst);
-                if created != outcome.revision {
-                    return self.look(place, mode).await;
-                }
-                return Found::read(&mut outcome, mode, true, created);
-            }
-            let now = first(outcome.found()?).map_or(0, |row| row.version);
-            let own = first(outcome.found()?);
-            if let Some(own) = own {
-                // By an earlier request, whose answer was lost.
-                place.created.store(own.created, SeqCst);
-                return self.look(place, mode).await;
-            }
-            let found = Found::read(&mut outcome, mode, false, i64::MAX)?;
-            if now != epoch {
-                session.epoch.store(now, SeqCst);
-                continue;
-            }
-            match mode {
-                // There are permits left if nobody came since these were counted.
-                Mode::Permit { of } if !entry.waits() && found.ahead.len() < of.get() as usize => {
-                    self.check_ahead(place, mode, &found).await?;
-                    newer_than = outcome.revision;
-                }
-                _ => return Ok(found),
-            }
-        }
-    }
-
-    /// Looks who is before an entry that stands in the queue.
-    async fn look(&self, place: &Place, mode: Mode) -> Result<Found> {
-        let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
-        let created = place.created.load(SeqCst);
-        for look in looks(&place.keys, mode, Some(created)) {
-            ask = ask.look(&look);
-        }
-        let mut outcome = self.client.run(ask, BootInstant::now()).await?;
-        let is_there = first(outcome.found()?).is_some_and(|own| own.created == created);
-        Found::read(&mut outcome, mode, is_there, created)
-    }
-
-    /// Sends a request to queue, and remembers until it is answered that it may be under way.
-    async fn send(&self, session: &Session, place: &Place, ask: Transaction) -> Result<Outcome> {
-        place.unanswered.fetch_add(1, SeqCst);
-        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-        let outcome = self.client.run(ask, until).await;
-        // An answer that makes no sense says nothing either.
-        let says_nothing =
-            |error: &Error| matches!(error.kind(), ErrorKind::Indeterminate | ErrorKind::Backend);
-        if !outcome.as_ref().is_err_and(says_nothing) {
-            place.unanswered.fetch_sub(1, SeqCst);
-        }
-        outcome
-    }
-
-    /// That those before us want what we want, and that clients of another kind will go one day.
-    async fn check_ahead(&self, place: &Place, mode: Mode, found: &Found) -> Result<()> {
-        for row in found.ahead.iter().filter(|row| !place.keys.is_ours(&row.key)) {
-            let ask = Transaction::default().look(&Look::whole(row.key.as_slice()));
-            let found = self.client.run(ask, BootInstant::now()).await?.found()?;
-            if first(found).is_some_and(|row| row.lease == 0) {
-                return Err(in_the_way(row));
-            }
-        }
-        check_kind(&place.keys, mode, found)
-    }
-
-    /// What a look at the queue says of the entry.
-    async fn judge(&self, place: &Place, entry: &Entry, found: Found) -> Result<Standing> {
-        let mode = entry.request().mode();
-        self.check_ahead(place, mode, &found).await?;
-        if !found.is_there {
-            return match entry.waits() {
-                true => Err(Error::lost(LossCause::Revoked)),
-                false => Ok(Standing::Busy),
-            };
-        }
-        let is_admitted = match mode {
-            Mode::Exclusive | Mode::Shared => found.ahead.is_empty(),
-            Mode::Permit { of } => found.ahead.len() < of.get() as usize,
-        };
-        if is_admitted {
-            place.stop_listening();
-            let token = token(place.created.load(SeqCst));
-            let token =
-                token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
-            self.held().insert(token, place.own.clone());
-            return Ok(Standing::Granted(token));
-        }
-        place.wait_for(found.ahead);
-        Ok(Standing::Queued { recheck: None })
-    }
-
-    /// Takes out what must not stay, before its error is told. If that cannot be done the outcome is
-    /// unknown, and the engine sees to it.
-    async fn clean_up(&self, session: &Session, entry: &Entry) -> Result<()> {
-        let Some(place) = session.place(entry) else { return Ok(()) };
-        if place.unanswered.load(SeqCst) == 0 && place.created.load(SeqCst) == 0 {
-            // No request of it was done, and none is under way.
-            session.leave(entry);
-            return Ok(());
-        }
-        self.withdraw(session, entry).await.map(drop).map_err(|error| {
-            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-            Error::indeterminate(until, "a place in the queue could not be given up yet")
-                .with_source(error)
-        })
-    }
-
-    /// Takes out an entry of which nothing is under way: its key as it was created then, and none that
-    /// came after it in the same place.
-    async fn take_out(&self, session: &Session, place: &Place) -> Result<bool> {
-        let created = place.created.load(SeqCst);
-        if created == 0 {
-            return Ok(false);
-        }
-        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-        let out = Transaction::default().if_created(&place.own, created).delete(&place.own);
-        let mut outcome = self.client.run(out, until).await?;
-        if outcome.held { outcome.deleted() } else { Ok(false) }
-    }
-
-    /// Takes out an entry of which requests may still be under way, wherever they are.
-    async fn fence_off(&self, session: &Session, place: &Place) -> Result<bool> {
-        let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-        loop {
-            let epoch = session.epoch.load(SeqCst);
-            let fence = Transaction::default()
-                .if_version(&session.epoch_key, epoch)
-                .put(&session.epoch_key, "", session.lease)
-                .delete(&place.own)
-                .or_look(&Look::at(session.epoch_key.as_str()));
-            let mut outcome = match self.client.run(fence, until).await {
-                Ok(outcome) => outcome,
-                // With its lease everything is gone, and nothing can come.
-                Err(error) if error.kind() == ErrorKind::Lost => return Ok(false),
-                Err(error) if error::is_full(&error) => {
-                    // A full store takes no fence, and nothing that is under way. When it is not
-                    // full any more, the fence will tell.
-                    let out = Transaction::default().delete(&place.own);
-                    self.client.run(out, until).await?;
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
-            };
-            if outcome.held {
-                session.epoch.store(epoch + 1, SeqCst);
-                outcome.wrote()?;
-                return outcome.deleted();
-            }
-            let now = first(outcome.found()?).map_or(0, |row| row.version);
-            session.epoch.store(now, SeqCst);
-        }
-    }
-
-    /// Whether those for whom the entry waits are all there, and the entry itself; all of them go one
-    /// day.
-    async fn has_not_moved(&self, place: &Place, ahead: &[Row]) -> Result<bool> {
-        let mut ask = Transaction::default().look(&Look::at(place.own.as_str()));
-        for row in ahead {
-            ask = ask.look(&Look::whole(row.key.as_slice()));
-        }
-        let mut outcome = self.client.run(ask, BootInstant::now()).await?;
-        let mut still = |created| -> Result<Option<Row>> {
-            Ok(first(outcome.found()?).filter(|row| row.created == created))
-        };
-        if still(place.created.load(SeqCst))?.is_none() {
-            return Err(Error::lost(LossCause::Revoked));
-        }
-        for row in ahead {
-            match still(row.created)? {
-                None => return Ok(false),
-                Some(row) if row.lease == 0 => return Err(in_the_way(&row)),
-                Some(_) => {}
-            }
-        }
-        Ok(true)
     }
 
     async fn renew_one(&self, session: &Session) -> Result<Renewed> {
@@ -460,125 +246,8 @@ impl Driver for EtcdDriver {
     }
 }
 
-impl EtcdDriver {
-    /// Whether more wait than may, this one included.
-    fn is_full(&self, mode: Mode, found: &Found) -> bool {
-        let hold = match mode {
-            Mode::Exclusive | Mode::Shared => 1,
-            Mode::Permit { of } => of.get() as usize,
-        };
-        !found.ahead.is_empty() && found.count.saturating_sub(hold) > self.max_waiters
-    }
-}
-
-/// What a look at the queue has shown.
-#[derive(Debug)]
-struct Found {
-    /// Whether our own key is there.
-    is_there: bool,
-    /// Those before us for whom we would wait, or may have to.
-    ahead: Vec<Row>,
-    /// How many stand under the name.
-    count: usize,
-}
-
-impl Found {
-    /// Reads what was asked for by [`looks`], and leaves ourselves out, whose key was `created` then.
-    fn read(outcome: &mut Outcome, mode: Mode, is_there: bool, created: i64) -> Result<Self> {
-        let (mut ahead, mut count) = outcome.found()?;
-        if mode == Mode::Shared {
-            ahead.append(&mut outcome.found()?.0);
-            count = outcome.found()?.1;
-        }
-        ahead.retain(|row| row.created < created);
-        if let Mode::Permit { of } = mode {
-            ahead.truncate(of.get() as usize);
-        }
-        Ok(Self { is_there, ahead, count })
-    }
-}
-
-/// What to ask to see whose turn it is: not for all who are there, only for those that matter.
-///
-/// For whoever wants it alone that is the one before; for a reader, the last writer, and whether
-/// somebody has a permit; for a permit, as many as there are permits. `until` is the revision of our
-/// key; without it nobody can be behind us yet.
-fn looks(keys: &Keys, mode: Mode, until: Option<i64>) -> Vec<Look> {
-    let looks = match mode {
-        Mode::Exclusive => vec![Look::newest(keys.all(), 2)],
-        Mode::Permit { of } => vec![Look::newest(keys.all(), i64::from(of.get()) + 1)],
-        Mode::Shared => vec![
-            Look::newest(keys.exclusive(), 1),
-            Look::newest(keys.permits(), 1),
-            Look::count(keys.all()),
-        ],
-    };
-    let at = |look: Look| until.map_or(look.clone(), |until| look.until(until));
-    let counted = matches!(mode, Mode::Shared);
-    let last = looks.len() - 1;
-    let at_place = |(place, look)| if counted && place == last { look } else { at(look) };
-    looks.into_iter().enumerate().map(at_place).collect()
-}
-
-/// That all before us want what we want.
-fn check_kind(keys: &Keys, mode: Mode, found: &Found) -> Result<()> {
-    for row in &found.ahead {
-        let present = keys.mode(&row.key);
-        let is_other = match (mode, present) {
-            (Mode::Permit { of }, Mode::Permit { of: theirs }) => of != theirs,
-            (Mode::Permit { .. }, _) | (_, Mode::Permit { .. }) => true,
-            _ => false,
-        };
-        if is_other {
-            return Err(Error::new(
-                ErrorKind::InvalidConfig,
-                format!(
-                    "this name is in use as {present} and cannot be taken as {mode} meanwhile: all \
-                     who use a name want the same kind of lock, and the same count of permits"
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Nobody's end takes this key away.
-fn in_the_way(row: &Row) -> Error {
-    let message = format!(
-        "the key `{}` has no lease and would be in the way for ever: another program wrote it; \
-         remove it, or choose another name or `prefix`",
-        String::from_utf8_lossy(&row.key).escape_debug()
-    );
-    Error::new(ErrorKind::Backend, message)
-}
-
-/// Learns the shortest TTL that the server grants, and sees that we may do what locks need.
-async fn probe(client: &Client, prefix: &str) -> Result<Ttl> {
-    let lease = lease_id()?;
-    let least = client.grant(lease, 1).await?;
-    let session = Session::new(prefix, lease, Ttl::DEFAULT);
-    let until = BootInstant::now().saturating_add(Duration::from_secs(least.unsigned_abs()));
-    let trial = Transaction::default()
-        .if_version(&session.epoch_key, 0)
-        .put(&session.epoch_key, "", lease)
-        .look(&Look::all(Keys::new(prefix, &LockName::new("probe")?).all()))
-        .or_look(&Look::at(session.epoch_key.as_str()));
-    let tried = async {
-        client.run(trial, until).await?;
-        client.run(Transaction::default().delete(&session.epoch_key), until).await
-    };
-    let tried = tried.await;
-    // It is short, and goes by itself if this fails.
-    let revoked = client.revoke(lease).await;
-    tried?;
-    revoked?;
-    Ttl::new(Duration::from_secs(least.unsigned_abs()))
-}
-
-/// A number that no other lease has.
-fn lease_id() -> Result<i64> {
-    let bits = EntryId::random()?.as_u128() as i64 & i64::MAX;
-    Ok(bits.max(1))
+fn seconds(ttl: Ttl) -> i64 {
+    i64::try_from(ttl.as_duration().as_secs()).unwrap_or(i64::MAX)
 }
 
 fn token(created: i64) -> Option<FencingToken> {
@@ -587,27 +256,6 @@ fn token(created: i64) -> Option<FencingToken> {
 
 fn first((rows, _): (Vec<Row>, usize)) -> Option<Row> {
     rows.into_iter().next()
-}
-
-fn seconds(ttl: Ttl) -> i64 {
-    i64::try_from(ttl.as_duration().as_secs()).unwrap_or(i64::MAX)
-}
-
-fn guarantees(least: Ttl) -> Guarantees {
-    Guarantees::all(BACKEND)
-        .with_ttl(least..=Ttl::MAX)
-        .with_ttl_step(Duration::from_secs(1))
-        .except(
-            Rule::R1,
-            "a lock may be granted twice when somebody deletes its key or revokes its lease; the \
-             holder learns it with its next renewal. Servers may do so by themselves when a leader \
-             goes on that had stood still for a TTL, and those of 3.4 before 3.4.31 after any \
-             change of leader",
-        )
-        .except(
-            Rule::R2,
-            "tokens fall if the cluster is restored from a backup without `--bump-revision`",
-        )
 }
 
 /// So many keys are looked for in one transaction: servers take 128 steps unless told otherwise.

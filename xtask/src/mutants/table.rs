@@ -688,14 +688,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "redis-names-are-not-escaped",
         file: "lock-redis/src/keys.rs",
-        find: "byte.is_ascii_alphanumeric() || b\"._/-\".contains(&byte) {",
-        replace: "byte != b' ' {",
+        find: "escape(&mut lock, name.as_str(), b\"._/-\");",
+        replace: "lock.push_str(name.as_str());",
         case: "prefixes_are_apart",
         ..REDIS
     },
     Mutant {
         name: "etcd-nobody-is-before-us",
-        file: "lock-etcd/src/driver.rs",
+        file: "lock-etcd/src/driver/queue.rs",
         find: "Mode::Exclusive => vec![Look::newest(keys.all(), 2)],",
         replace: "Mode::Exclusive => vec![Look::newest(keys.all(), 1)],",
         case: "etcd::conformance::r01_one_holder_of_a_mutex",
@@ -703,7 +703,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "etcd-readers-overtake-a-writer",
-        file: "lock-etcd/src/driver.rs",
+        file: "lock-etcd/src/driver/queue.rs",
         find: "            Look::newest(keys.exclusive(), 1),",
         replace: "            Look::newest(keys.permits(), 1),",
         case: "etcd::conformance::r10_",
@@ -711,7 +711,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "etcd-one-permit-too-many",
-        file: "lock-etcd/src/driver.rs",
+        file: "lock-etcd/src/driver/queue.rs",
         find: "Mode::Permit { of } => found.ahead.len() < of.get() as usize,",
         replace: "Mode::Permit { of } => found.ahead.len() <= of.get() as usize,",
         case: "etcd::conformance::r01_a_semaphore_is_never_exceeded",
@@ -719,7 +719,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "etcd-a-try-queues",
-        file: "lock-etcd/src/driver.rs",
+        file: "lock-etcd/src/driver/queue.rs",
         find: "                        ask.if_older(place.all(), newer_than + 1)",
         replace: "                        ask.if_older(place.all(), i64::MAX)",
         case: "etcd::conformance::r11_busy_leaves_nothing",
