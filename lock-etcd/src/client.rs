@@ -73,14 +73,14 @@ impl Client {
             State { conn: None, first, failures, attempts: 0, failed: None, is_closed: false };
         let shared = Shared {
             dialer,
-            limit: config.request_timeout,
+            limit: config.limits.request_timeout,
             state: Mutex::new(state),
             dialing: tokio::sync::Mutex::default(),
             generation: signal::Sender::new(0),
         };
         Ok(Self {
             shared: Arc::new(shared),
-            request_timeout: config.request_timeout,
+            request_timeout: config.limits.request_timeout,
             has_login: config.login.is_some(),
         })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use lockcore::options::{Limits, MAX_PREFIX, Tls, is_prefix};
 use lockcore::{EngineConfig, Error, ErrorKind, Result};
 
 use crate::EtcdLock;
@@ -28,50 +29,21 @@ use crate::driver::EtcdDriver;
 pub struct EtcdConfig {
     pub(crate) endpoints: Vec<(String, u16)>,
     pub(crate) login: Option<(String, String)>,
-    pub(crate) tls: Option<EtcdTls>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) prefix: String,
-    pub(crate) max_waiters: usize,
-    pub(crate) request_timeout: Duration,
-    pub(crate) recheck: Duration,
-}
-
-/// How to speak TLS. Certificates are checked in any case.
-#[derive(Clone, Default)]
-#[must_use]
-pub struct EtcdTls {
-    pub(crate) ca: Option<Vec<u8>>,
-    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl EtcdTls {
-    /// Trusts the authorities that the system trusts.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Trusts this authority alone: a certificate in PEM.
-    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.ca = Some(pem.into());
-        self
-    }
-
-    /// Shows the server this certificate: certificate and key in PEM.
-    pub fn client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.client = Some((certificate.into(), key.into()));
-        self
-    }
+    pub(crate) limits: Limits,
 }
 
 impl EtcdConfig {
     /// What keys begin with unless [`prefix`](Self::prefix) says otherwise.
     pub const DEFAULT_PREFIX: &'static str = "leasehold";
     /// How many may wait for one name unless [`max_waiters`](Self::max_waiters) says otherwise.
-    pub const DEFAULT_MAX_WAITERS: usize = 100_000;
+    pub const DEFAULT_MAX_WAITERS: usize = Limits::DEFAULT.max_waiters;
     /// How long one request may take unless [`request_timeout`](Self::request_timeout) says
     /// otherwise.
-    pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+    pub const DEFAULT_REQUEST_TIMEOUT: Duration = Limits::DEFAULT.request_timeout;
     /// How often a waiter looks unless [`recheck`](Self::recheck) says otherwise.
-    pub const DEFAULT_RECHECK: Duration = Duration::from_secs(5);
+    pub const DEFAULT_RECHECK: Duration = Limits::DEFAULT.recheck;
 
     /// The members of one cluster, or some of them, by host and port for clients. One is used at a
     /// time, and another as soon as it fails; the first is chosen at random.
@@ -81,9 +53,7 @@ impl EtcdConfig {
             login: None,
             tls: None,
             prefix: Self::DEFAULT_PREFIX.to_owned(),
-            max_waiters: Self::DEFAULT_MAX_WAITERS,
-            request_timeout: Self::DEFAULT_REQUEST_TIMEOUT,
-            recheck: Self::DEFAULT_RECHECK,
+            limits: Limits::DEFAULT,
         }
     }
 
@@ -94,7 +64,7 @@ impl EtcdConfig {
     }
 
     /// Speaks TLS with all members.
-    pub fn tls(mut self, tls: EtcdTls) -> Self {
+    pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
@@ -111,8 +81,7 @@ impl EtcdConfig {
     /// and `._/:-`, and for a slash at the end.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Result<Self> {
         let prefix = prefix.into();
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/:-".contains(&byte);
-        if prefix.len() > MAX_PREFIX || !prefix.bytes().all(is_plain) || prefix.ends_with('/') {
+        if !is_prefix(&prefix) || prefix.ends_with('/') {
             return Err(invalid(format!(
                 "`prefix` has up to {MAX_PREFIX} letters, digits and `._/:-`, no slash at the end, \
                  and nothing else"
@@ -129,12 +98,7 @@ impl EtcdConfig {
     ///
     /// [`ErrorKind::InvalidConfig`] for 0: nobody could ever wait.
     pub fn max_waiters(mut self, max_waiters: usize) -> Result<Self> {
-        if max_waiters == 0 {
-            return Err(invalid(
-                "`max_waiters` is at least 1: with 0 nobody could ever wait".into(),
-            ));
-        }
-        self.max_waiters = max_waiters;
+        self.limits = self.limits.max_waiters(max_waiters)?;
         Ok(self)
     }
 
@@ -145,7 +109,7 @@ impl EtcdConfig {
     ///
     /// [`ErrorKind::InvalidConfig`] for less than 10 ms or more than an hour.
     pub fn request_timeout(mut self, limit: Duration) -> Result<Self> {
-        self.request_timeout = within(limit, "request_timeout")?;
+        self.limits = self.limits.request_timeout(limit)?;
         Ok(self)
     }
 
@@ -157,7 +121,7 @@ impl EtcdConfig {
     ///
     /// [`ErrorKind::InvalidConfig`] for less than 10 ms or more than an hour.
     pub fn recheck(mut self, pace: Duration) -> Result<Self> {
-        self.recheck = within(pace, "recheck")?;
+        self.limits = self.limits.recheck(pace)?;
         Ok(self)
     }
 
@@ -182,8 +146,9 @@ impl EtcdConfig {
     /// Outside a tokio runtime.
     pub async fn connect(self) -> Result<EtcdLock> {
         // A command is two requests at the most, or one at two members.
-        let engine =
-            EngineConfig::new().request_timeout(self.request_timeout * 2).recheck(self.recheck);
+        let engine = EngineConfig::new()
+            .request_timeout(self.limits.request_timeout * 2)
+            .recheck(self.limits.recheck);
         let connecting = async {
             if self.endpoints.is_empty() {
                 return Err(invalid("name at least one endpoint".into()));
@@ -201,24 +166,9 @@ impl fmt::Debug for EtcdConfig {
             .field("endpoints", &self.endpoints)
             .field("tls", &self.tls.is_some())
             .field("prefix", &self.prefix)
-            .field("max_waiters", &self.max_waiters)
-            .field("request_timeout", &self.request_timeout)
-            .field("recheck", &self.recheck)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
-}
-
-impl fmt::Debug for EtcdTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdTls").finish_non_exhaustive()
-    }
-}
-
-fn within(time: Duration, what: &str) -> Result<Duration> {
-    if time < Duration::from_millis(10) || time > Duration::from_secs(3_600) {
-        return Err(invalid(format!("`{what}` is from 10 ms to an hour, not {time:?}")));
-    }
-    Ok(time)
 }
 
 fn invalid(message: String) -> Error {
@@ -226,4 +176,3 @@ fn invalid(message: String) -> Error {
 }
 
 pub(crate) const BACKEND: &str = "etcd";
-const MAX_PREFIX: usize = 128;

@@ -54,7 +54,7 @@ impl EtcdDriver {
             watcher: Watcher::start(client.clone()),
             client,
             prefix: config.prefix.clone(),
-            max_waiters: config.max_waiters,
+            max_waiters: config.limits.max_waiters,
             held: Mutex::default(),
             guarantees: guarantees(least),
         })

@@ -12,5 +12,6 @@ mod session;
 mod watcher;
 
 pub use client::Compare;
-pub use config::{EtcdConfig, EtcdTls};
+pub use config::EtcdConfig;
 pub use lock::EtcdLock;
+pub use lockcore::options::Tls as EtcdTls;

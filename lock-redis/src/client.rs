@@ -57,7 +57,7 @@ impl Client {
         Ok(Self {
             dialer,
             way,
-            timeout: config.request_timeout.mul_f64(SHARE_OF_TIMEOUT),
+            timeout: config.limits.request_timeout.mul_f64(SHARE_OF_TIMEOUT),
             wire: Mutex::new(None),
             dialing: tokio::sync::Mutex::new(None),
             generation: watch::Sender::new(0),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use lockcore::options::{Limits, MAX_PREFIX, Tls, is_prefix};
 use lockcore::{EngineConfig, Error, ErrorKind, Result};
 
 use crate::RedisLock;
@@ -31,11 +32,9 @@ pub struct RedisConfig {
     pub(crate) password: Option<String>,
     pub(crate) sentinel_login: Option<(Option<String>, String)>,
     pub(crate) database: i64,
-    pub(crate) tls: Option<RedisTls>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) prefix: String,
-    pub(crate) max_waiters: usize,
-    pub(crate) request_timeout: Duration,
-    pub(crate) recheck: Duration,
+    pub(crate) limits: Limits,
 }
 
 /// Which servers there are.
@@ -52,43 +51,16 @@ pub(crate) struct Host {
     pub(crate) port: u16,
 }
 
-/// How to speak TLS. Certificates are checked in any case.
-#[derive(Clone, Default)]
-#[must_use]
-pub struct RedisTls {
-    pub(crate) ca: Option<Vec<u8>>,
-    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl RedisTls {
-    /// Trusts the authorities that the system trusts.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Trusts this authority alone: a certificate in PEM.
-    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.ca = Some(pem.into());
-        self
-    }
-
-    /// Shows the server this certificate: certificate and key in PEM.
-    pub fn client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.client = Some((certificate.into(), key.into()));
-        self
-    }
-}
-
 impl RedisConfig {
     /// What keys begin with unless [`prefix`](Self::prefix) says otherwise.
     pub const DEFAULT_PREFIX: &'static str = "leasehold";
     /// How many may wait for one name unless [`max_waiters`](Self::max_waiters) says otherwise.
-    pub const DEFAULT_MAX_WAITERS: usize = 100_000;
+    pub const DEFAULT_MAX_WAITERS: usize = Limits::DEFAULT.max_waiters;
     /// How long one command may take unless [`request_timeout`](Self::request_timeout) says
     /// otherwise.
-    pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+    pub const DEFAULT_REQUEST_TIMEOUT: Duration = Limits::DEFAULT.request_timeout;
     /// How often a waiter looks unless [`recheck`](Self::recheck) says otherwise.
-    pub const DEFAULT_RECHECK: Duration = Duration::from_secs(5);
+    pub const DEFAULT_RECHECK: Duration = Limits::DEFAULT.recheck;
 
     /// One server.
     pub fn single(host: impl Into<String>, port: u16) -> Self {
@@ -118,9 +90,7 @@ impl RedisConfig {
             database: 0,
             tls: None,
             prefix: Self::DEFAULT_PREFIX.to_owned(),
-            max_waiters: Self::DEFAULT_MAX_WAITERS,
-            request_timeout: Self::DEFAULT_REQUEST_TIMEOUT,
-            recheck: Self::DEFAULT_RECHECK,
+            limits: Limits::DEFAULT,
         }
     }
 
@@ -151,7 +121,7 @@ impl RedisConfig {
     }
 
     /// Speaks TLS with all servers.
-    pub fn tls(mut self, tls: RedisTls) -> Self {
+    pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
@@ -166,8 +136,7 @@ impl RedisConfig {
     /// `._/:-`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Result<Self> {
         let prefix = prefix.into();
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/:-".contains(&byte);
-        if prefix.len() > MAX_PREFIX || !prefix.bytes().all(is_plain) {
+        if !is_prefix(&prefix) {
             return Err(invalid(format!(
                 "`prefix` has up to {MAX_PREFIX} letters, digits and `._/:-`, and nothing else"
             )));
@@ -183,12 +152,7 @@ impl RedisConfig {
     ///
     /// [`ErrorKind::InvalidConfig`] for 0: nobody could ever wait.
     pub fn max_waiters(mut self, max_waiters: usize) -> Result<Self> {
-        if max_waiters == 0 {
-            return Err(invalid(
-                "`max_waiters` is at least 1: with 0 nobody could ever wait".into(),
-            ));
-        }
-        self.max_waiters = max_waiters;
+        self.limits = self.limits.max_waiters(max_waiters)?;
         Ok(self)
     }
 
@@ -198,7 +162,7 @@ impl RedisConfig {
     ///
     /// [`ErrorKind::InvalidConfig`] for less than 10 ms or more than an hour.
     pub fn request_timeout(mut self, limit: Duration) -> Result<Self> {
-        self.request_timeout = within(limit, "request_timeout")?;
+        self.limits = self.limits.request_timeout(limit)?;
         Ok(self)
     }
 
@@ -210,7 +174,7 @@ impl RedisConfig {
     ///
     /// [`ErrorKind::InvalidConfig`] for less than 10 ms or more than an hour.
     pub fn recheck(mut self, pace: Duration) -> Result<Self> {
-        self.recheck = within(pace, "recheck")?;
+        self.limits = self.limits.recheck(pace)?;
         Ok(self)
     }
 
@@ -232,8 +196,9 @@ impl RedisConfig {
     ///
     /// Outside a tokio runtime.
     pub async fn connect(self) -> Result<RedisLock> {
-        let engine =
-            EngineConfig::new().request_timeout(self.request_timeout).recheck(self.recheck);
+        let engine = EngineConfig::new()
+            .request_timeout(self.limits.request_timeout)
+            .recheck(self.limits.recheck);
         let client = Client::new(&self).map_err(|error| error.at(BACKEND, "connect"))?;
         let driver = RedisDriver::connect(client, &self).await;
         let driver = driver.map_err(|error| error.at(BACKEND, "connect"))?;
@@ -248,16 +213,8 @@ impl fmt::Debug for RedisConfig {
             .field("database", &self.database)
             .field("tls", &self.tls.is_some())
             .field("prefix", &self.prefix)
-            .field("max_waiters", &self.max_waiters)
-            .field("request_timeout", &self.request_timeout)
-            .field("recheck", &self.recheck)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for RedisTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisTls").finish_non_exhaustive()
     }
 }
 
@@ -265,16 +222,8 @@ fn hosts<H: Into<String>>(hosts: impl IntoIterator<Item = (H, u16)>) -> Vec<Host
     hosts.into_iter().map(|(name, port)| Host { name: name.into(), port }).collect()
 }
 
-fn within(time: Duration, what: &str) -> Result<Duration> {
-    if time < Duration::from_millis(10) || time > Duration::from_secs(3_600) {
-        return Err(invalid(format!("`{what}` is from 10 ms to an hour, not {time:?}")));
-    }
-    Ok(time)
-}
-
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, message)
 }
 
 pub(crate) const BACKEND: &str = "redis";
-const MAX_PREFIX: usize = 128;

@@ -53,7 +53,7 @@ impl RedisDriver {
             client,
             inbox,
             prefix: config.prefix.clone(),
-            cap: config.max_waiters.to_string(),
+            cap: config.limits.max_waiters.to_string(),
         })
     }
 

@@ -11,5 +11,6 @@ mod lock;
 mod script;
 mod seat;
 
-pub use config::{RedisConfig, RedisTls};
+pub use config::RedisConfig;
 pub use lock::RedisLock;
+pub use lockcore::options::Tls as RedisTls;

@@ -20,6 +20,7 @@ mod lock;
 mod locks;
 mod mutex;
 mod name;
+pub mod options;
 mod pace;
 pub mod queue;
 pub mod record;

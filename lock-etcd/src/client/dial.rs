@@ -5,11 +5,12 @@ use std::time::Duration;
 use etcd_client::{
     Certificate, Channel, ConnectOptions, Identity, KvClient, LeaseClient, TlsOptions, WatchClient,
 };
+use lockcore::options::Tls;
 use lockcore::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
 
-use crate::config::{BACKEND, EtcdConfig, EtcdTls};
+use crate::config::{BACKEND, EtcdConfig};
 use crate::error;
 
 /// One connection to one member.
@@ -84,13 +85,13 @@ fn endpoint(config: &EtcdConfig, host: &str, port: u16) -> Result<Endpoint> {
         .ok_or_else(|| {
             invalid("the host of an endpoint is a name or an address and nothing else".into())
         })?;
-    let endpoint = endpoint.connect_timeout(config.request_timeout).tcp_nodelay(true);
+    let endpoint = endpoint.connect_timeout(config.limits.request_timeout).tcp_nodelay(true);
     match &config.tls {
         None => Ok(endpoint),
         Some(tls) => {
             let message = "the certificates or the key for TLS cannot be used: are they PEM?";
             // What has none in it would be taken for no authority at all.
-            if tls.ca.as_ref().is_some_and(|ca| !ca.windows(HEAD.len()).any(|part| part == HEAD)) {
+            if tls.authority().is_some_and(|ca| !ca.windows(HEAD.len()).any(|part| part == HEAD)) {
                 return Err(invalid(message.into()));
             }
             endpoint
@@ -100,12 +101,12 @@ fn endpoint(config: &EtcdConfig, host: &str, port: u16) -> Result<Endpoint> {
     }
 }
 
-fn options(tls: &EtcdTls) -> TlsOptions {
-    let mut options = match &tls.ca {
+fn options(tls: &Tls) -> TlsOptions {
+    let mut options = match tls.authority() {
         Some(ca) => TlsOptions::new().ca_certificate(Certificate::from_pem(ca)),
         None => TlsOptions::new().with_native_roots(),
     };
-    if let Some((certificate, key)) = &tls.client {
+    if let Some((certificate, key)) = tls.identity() {
         options = options.identity(Identity::from_pem(certificate, key));
     }
     options

@@ -37,11 +37,11 @@ pub(super) enum Dialer {
 impl Dialer {
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisError> {
         let tls = config.tls.as_ref().map(|tls| TlsCertificates {
-            client_tls: tls
-                .client
-                .clone()
-                .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
-            root_cert: tls.ca.clone(),
+            client_tls: tls.identity().map(|(certificate, key)| ClientTlsConfig {
+                client_cert: certificate.to_vec(),
+                client_key: key.to_vec(),
+            }),
+            root_cert: tls.authority().map(<[u8]>::to_vec),
         });
         if tls.is_some() {
             // Fails when the application has chosen one: then it is that.
@@ -77,8 +77,8 @@ impl Dialer {
                     hosts.iter().map(|host| info(config, host)).collect::<Result<_, _>>()?;
                 let mut builder = ClusterClient::builder(infos)
                     .retries(CLUSTER_RETRIES)
-                    .connection_timeout(config.request_timeout.mul_f64(SHARE_OF_TIMEOUT))
-                    .response_timeout(config.request_timeout.mul_f64(SHARE_OF_TIMEOUT))
+                    .connection_timeout(config.limits.request_timeout.mul_f64(SHARE_OF_TIMEOUT))
+                    .response_timeout(config.limits.request_timeout.mul_f64(SHARE_OF_TIMEOUT))
                     .tcp_settings(tcp());
                 if let Some(tls) = &tls {
                     builder = builder.tls(TlsMode::Secure).certs(tls.clone());
