@@ -1,15 +1,16 @@
 //! Breaks the product one way at a time. A suite that does not notice proves nothing.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use self::limit::Ended;
 use self::table::{MUTANTS, Mutant};
-use crate::harness::passed;
 use crate::sh::Sh;
 use crate::workspace;
 
@@ -24,25 +25,74 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         println!("mutants: the table is empty");
         return Ok(());
     }
-    let lab = Lab::prepare()?;
-    let broken = lab.break_all(&chosen)?;
-    lab.check_unbroken(&chosen)?;
-
-    let mut results = Vec::new();
-    for (mutant, text) in chosen.iter().zip(&broken) {
-        let start = Instant::now();
-        let verdict = lab.try_one(mutant, text)?;
-        let took = start.elapsed();
-        println!("mutant {}: {} ({:.1} s)", mutant.name, verdict.text(mutant), took.as_secs_f64());
-        results.push(Outcome { mutant: *mutant, verdict, took });
-    }
+    let broken = break_all(&chosen)?;
+    // A build keeps one core busy, and a test waits most of its time.
+    let shares = share(&chosen);
+    let results: Vec<_> = thread::scope(|scope| {
+        let tried: Vec<_> = shares
+            .iter()
+            .enumerate()
+            .map(|(number, packages)| {
+                let (chosen, broken) = (&chosen, &broken);
+                scope.spawn(move || {
+                    let mine =
+                        chosen.iter().zip(broken).filter(|(m, _)| packages.contains(m.package));
+                    Lab::prepare(number)?.try_all(&mine.collect::<Vec<_>>())
+                })
+            })
+            .collect();
+        tried.into_iter().map(|lab| lab.join().expect("BUG: a lab panicked")).collect()
+    });
+    let mut results: Vec<Outcome> =
+        results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    results.sort_by_key(|result| chosen.iter().position(|m| m.name == result.mutant.name));
     print!("\n{}", render(&results));
 
     let failures = failures(&results);
     if !failures.is_empty() {
-        bail!("{}\nlogs: {}", failures.join("\n"), lab.logs.display());
+        bail!("{}\nlogs: {}", failures.join("\n"), home()?.display());
     }
     Ok(())
+}
+
+/// The packages of each lab: all mutants of one in the same, because the next one builds what the one
+/// before it left, and as many mutants in each as that allows.
+fn share(mutants: &[Mutant]) -> [BTreeSet<&'static str>; LABS] {
+    let mut counts = BTreeMap::<_, usize>::new();
+    for mutant in mutants {
+        *counts.entry(mutant.package).or_default() += 1;
+    }
+    let mut packages: Vec<_> = counts.into_iter().collect();
+    packages.sort_by_key(|(_, count)| Reverse(*count));
+    let mut shares = [const { (0, BTreeSet::new()) }; LABS];
+    for (package, count) in packages {
+        let least = shares.iter_mut().min_by_key(|(count, _)| *count);
+        let (sum, names) = least.expect("BUG: there are labs");
+        *sum += count;
+        names.insert(package);
+    }
+    shares.map(|(_, names)| names)
+}
+
+/// The broken text of every mutant's file. Before anything is built: a stale entry is told in a
+/// second, and all of them at once.
+fn break_all(mutants: &[Mutant]) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    let mut stale = Vec::new();
+    for mutant in mutants {
+        let broken = read(&workspace::root().join(mutant.file))
+            .and_then(|source| tree::apply(&source, mutant.find, mutant.replace));
+        match broken {
+            Ok(text) => texts.push(text),
+            Err(error) => stale.push(format!("mutant {} is stale: {error:#}", mutant.name)),
+        }
+    }
+    ensure!(stale.is_empty(), "{}", stale.join("\n"));
+    Ok(texts)
+}
+
+fn home() -> Result<PathBuf> {
+    Ok(workspace::target_dir()?.join("mutants"))
 }
 
 /// Where the copy of the workspace is broken, built and tested.
@@ -55,12 +105,12 @@ struct Lab {
 }
 
 impl Lab {
-    fn prepare() -> Result<Self> {
-        let home = workspace::target_dir()?.join("mutants");
+    fn prepare(number: usize) -> Result<Self> {
+        let home = home()?;
         let lab = Self {
-            tree: home.join("tree"),
-            target: home.join("target"),
-            logs: home.join("logs"),
+            tree: home.join(format!("tree-{number}")),
+            target: home.join(format!("target-{number}")),
+            logs: home.join(format!("logs-{number}")),
             tools: workspace::tools_dir()?,
         };
         for dir in [&lab.tree, &lab.target, &lab.logs] {
@@ -70,40 +120,47 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The broken text of every mutant's file. Before anything is built: a stale entry is told in
-    /// a second, and all of them at once.
-    fn break_all(&self, mutants: &[Mutant]) -> Result<Vec<String>> {
-        let mut texts = Vec::new();
-        let mut stale = Vec::new();
-        for mutant in mutants {
-            let broken = read(&self.tree.join(mutant.file))
-                .and_then(|source| tree::apply(&source, mutant.find, mutant.replace));
-            match broken {
-                Ok(text) => texts.push(text),
-                Err(error) => stale.push(format!("mutant {} is stale: {error:#}", mutant.name)),
-            }
+    fn try_all(&self, mutants: &[(&Mutant, &String)]) -> Result<Vec<Outcome>> {
+        self.check_unbroken(mutants)?;
+        let mut results = Vec::new();
+        for (mutant, text) in mutants {
+            let start = Instant::now();
+            let verdict = self.try_one(mutant, text)?;
+            let took = start.elapsed();
+            println!(
+                "mutant {}: {} ({:.1} s)",
+                mutant.name,
+                verdict.text(mutant),
+                took.as_secs_f64()
+            );
+            results.push(Outcome { mutant: **mutant, verdict, took });
         }
-        ensure!(stale.is_empty(), "{}", stale.join("\n"));
-        Ok(texts)
+        Ok(results)
     }
 
     /// A case that fails anyway, or does not exist, would catch everything.
-    fn check_unbroken(&self, mutants: &[Mutant]) -> Result<()> {
-        let mut seen = BTreeSet::new();
+    fn check_unbroken(&self, mutants: &[(&Mutant, &String)]) -> Result<()> {
+        let mut cases = BTreeMap::<_, BTreeSet<&str>>::new();
+        for (mutant, _) in mutants {
+            cases.entry((mutant.package, mutant.test_target)).or_default().insert(mutant.case);
+        }
         let mut bad = Vec::new();
-        for mutant in mutants {
-            if !seen.insert((mutant.package, mutant.test_target, mutant.case)) {
-                continue;
-            }
-            let name = format!("unbroken-{}", seen.len());
-            let case = format!("{} --test {} {}", mutant.package, mutant.test_target, mutant.case);
-            ensure!(self.builds(mutant, &name)?, "{case}: does not build even unbroken");
-            let ended = self.test(mutant, &name)?;
+        for ((package, target), cases) in cases {
+            let name = format!("unbroken-{package}-{target}");
+            let whole = Mutant { package, test_target: target, ..*mutants[0].0 };
+            ensure!(
+                self.builds(&whole, &name)?,
+                "{package} --test {target} does not build unbroken"
+            );
+            let test = self.cargo_test(&whole).args(["--"]).args(&cases);
+            let ended = limit::run(test, &self.log(&name, "test"), UNBROKEN_LIMIT)?;
             if ended != Ended::Passed {
-                bad.push(format!("{case}: {ended:?} without a mutation; see {name}.test.txt"));
-            } else if passed(&read(&self.log(&name, "test"))?) == 0 {
-                bad.push(format!("{case}: matches no test"));
+                bad.push(format!("{package}: {ended:?} without a mutation; see {name}.test.txt"));
             }
+            let output = read(&self.log(&name, "test"))?;
+            let ran = |case: &&&str| output.lines().any(|line| has_passed(line, case));
+            let unmatched = cases.iter().filter(|case| !ran(case));
+            bad.extend(unmatched.map(|case| format!("{package}: {case} matches no test")));
         }
         ensure!(bad.is_empty(), "{}\nlogs: {}", bad.join("\n"), self.logs.display());
         Ok(())
@@ -141,7 +198,7 @@ impl Lab {
     }
 
     fn cargo_test(&self, mutant: &Mutant) -> Sh {
-        Sh::cargo(["test", "-q", "-p", mutant.package, "--test", mutant.test_target])
+        Sh::cargo(["test", "-p", mutant.package, "--test", mutant.test_target])
             .dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("LEASEHOLD_TOOLS", &self.tools)
@@ -209,10 +266,20 @@ fn failures(results: &[Outcome]) -> Vec<String> {
     results.iter().filter_map(failure).collect()
 }
 
+/// Whether the test harness says here that a test of this case has passed.
+fn has_passed(line: &str, case: &str) -> bool {
+    let test = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... ok"));
+    test.is_some_and(|test| test.contains(case))
+}
+
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// How many mutants are tried at a time.
+const LABS: usize = 2;
+/// For all healthy cases of a package, one after the other.
+const UNBROKEN_LIMIT: Duration = Duration::from_secs(600);
 /// A healthy case takes seconds; a lost wake-up takes for ever.
 const TEST_LIMIT: Duration = Duration::from_secs(120);
 /// Only against a compiler that never ends; the first build has all dependencies in it.

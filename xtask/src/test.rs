@@ -1,5 +1,7 @@
 //! Everything that runs the product.
 
+use std::{env, thread};
+
 use anyhow::Result;
 
 use crate::sh::Sh;
@@ -16,7 +18,8 @@ pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
     steps.step("tests", || {
         let all = ["test", "--workspace", "--all-features", "--", "--skip", FLAWS];
         let slow: &[&str] = if quick { &["--skip", CLUSTER, "--skip", OLD] } else { &[] };
-        Sh::cargo(all).args(slow.iter().copied()).run()
+        let threads = env::var(THREADS).unwrap_or_else(|_| default_threads());
+        Sh::cargo(all).args(slow.iter().copied()).env(THREADS, threads).run()
     })?;
     // Apart from the others, for its table: the harness shows it only uncaptured.
     steps.step("flaws", || {
@@ -39,6 +42,12 @@ pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
     Ok(())
 }
 
+/// Most of a test on a server is waiting, for a TTL to end or for the server's disk.
+fn default_threads() -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    (cores * 2).to_string()
+}
+
 /// The exploration has a target directory of its own: other flags rebuild every dependency, and
 /// would do so again on the next plain build. Without our flag there is nothing to explore, and
 /// cargo lets other settings win over the variable.
@@ -49,6 +58,8 @@ fn schedules() -> Result<()> {
     harness::run_some(tests)
 }
 
+/// How many tests run at a time.
+const THREADS: &str = "RUST_TEST_THREADS";
 const EXAMPLES: &[&str] = &["orders", "counter", "readers"];
 /// A cluster of its own for each case of the suite.
 const CLUSTER: &str = "cluster::conformance::";

@@ -48,3 +48,19 @@ fn table_and_failures_tell_what_happened() {
     ];
     assert_eq!(failures(&results), expected);
 }
+
+#[test]
+fn labs_share_packages_evenly() {
+    let of = |name, package| Mutant { name, package, ..FIRST };
+    let mutants = [of("1", "a"), of("2", "b"), of("3", "a"), of("4", "c"), of("5", "a")];
+    assert_eq!(share(&mutants), [BTreeSet::from(["a"]), BTreeSet::from(["b", "c"])]);
+    assert_eq!(share(&[]), [const { BTreeSet::new() }; LABS]);
+}
+
+#[test]
+fn only_a_test_that_passed_is_a_case() {
+    assert!(has_passed("test etcd::r01_one ... ok", "r01_"));
+    assert!(!has_passed("test etcd::r01_one ... FAILED", "r01_"));
+    assert!(!has_passed("test etcd::r02_one ... ok", "r01_"));
+    assert!(!has_passed("r01_", "r01_"));
+}
