@@ -100,6 +100,25 @@ async fn sessions_are_shared_and_end() {
     assert_eq!((store.sessions(), store.records()), (0, 0));
 }
 
+/// Two shutdowns at a time are one, also when the first caller has gone: each returns when all
+/// sessions have ended.
+#[tokio::test]
+async fn shutdowns_that_overlap_are_one() {
+    let store = FakeStore::new(Sessions::Shared);
+    let client = client(&store);
+    for seconds in [20, 30, 40] {
+        let held = request("a", Duration::from_secs(seconds), Renewal::Auto);
+        take(&client, &held).await.release().await.unwrap();
+    }
+    assert_eq!(store.sessions(), 3);
+    client.link.delay(scaled(Duration::from_millis(20)), Duration::ZERO);
+    let first = tokio::time::timeout(Duration::from_millis(1), client.engine.shutdown()).await;
+    first.expect_err("it takes longer");
+    client.engine.shutdown().await.unwrap();
+    assert_eq!(store.sessions(), 0);
+    client.engine.shutdown().await.unwrap();
+}
+
 /// What somebody takes away from under a session is lost with its next renewal, and nothing else is.
 #[tokio::test]
 async fn a_session_that_is_renewed_does_not_hide_a_loss() {

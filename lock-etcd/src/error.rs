@@ -97,7 +97,11 @@ pub(crate) fn at_first(error: Error, has_tls: bool) -> Error {
         return unspoken(has_tls).with_source(error);
     }
     // What the trial may have left holds no lock.
-    Error::new(ErrorKind::Unavailable, "no member answered in time").with_source(error)
+    Error::new(
+        ErrorKind::Unavailable,
+        "no member answered in time: are most members of the cluster up?",
+    )
+    .with_source(error)
 }
 
 /// Whether the store has the lease that we wanted to make.

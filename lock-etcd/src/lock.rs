@@ -30,8 +30,9 @@ impl EtcdLock {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotHeld`](lockcore::ErrorKind::NotHeld) when this client has no such grant, or
-    /// no more.
+    /// [`ErrorKind::NotHeld`](lockcore::ErrorKind::NotHeld) when this client has no guard with this
+    /// token, or has released or dropped it. Of a grant that was lost it may still be given, and is
+    /// false in etcd.
     ///
     /// # Examples
     ///

@@ -317,7 +317,7 @@ impl<D: Driver> Acquisition<D> {
 
 fn place_lost(cause: LossCause) -> Error {
     let message = format!("the place in the queue was lost, call again: {cause}");
-    Error::new(ErrorKind::Lost, message).with_loss(cause)
+    Error::new(ErrorKind::Lost, message).with_loss(cause).worth_repeating()
 }
 
 /// Waits for the end of the session, if the waiter has one that can end.

@@ -31,7 +31,8 @@ use crate::{
 /// withdraws. A grant that nobody takes is released. What was said to the store and not answered is
 /// repeated under the same id, and withdrawn until the store is certain or its TTL is over.
 ///
-/// An acquisition that is neither polled nor dropped keeps its place for one TTL.
+/// An acquisition that is neither polled nor dropped keeps its place, as long as its session lives: one
+/// TTL, or with a session that is shared as long as the client.
 ///
 /// A clone is the same client.
 pub struct Engine<D: Driver> {
@@ -90,6 +91,8 @@ pub(crate) struct Shared<D: Driver> {
     /// Withdrawals under way, which are tasks.
     pub(crate) jobs: Tally,
     closing: watch::Sender<bool>,
+    /// Whether the one shutdown is over, once it was asked for.
+    shutdown: Mutex<Option<watch::Receiver<bool>>>,
     /// Until when something may stand in the store whose withdrawal was given up; 0 if nothing.
     left_until: AtomicU64,
     active: Mutex<Active<D>>,
@@ -115,6 +118,7 @@ impl<D: Driver> Engine<D> {
             asking: Tally::default(),
             jobs: Tally::default(),
             closing: watch::Sender::new(false),
+            shutdown: Mutex::default(),
             left_until: AtomicU64::new(0),
             active: Mutex::new(Active { asks: HashMap::new(), holds: HashMap::new() }),
             sessions: Mutex::default(),
@@ -277,7 +281,22 @@ impl<D: Driver> Shared<D> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn shut_down(self: Arc<Self>) -> Result<()> {
+    /// Begins the shutdown, unless somebody has; and tells when it is over.
+    fn begin_shutdown(self: &Arc<Self>) -> watch::Receiver<bool> {
+        let mut shutdown = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = shutdown.get_or_insert_with(|| {
+            let (over, told) = watch::channel(false);
+            let shared = self.clone();
+            self.runtime.spawn(async move {
+                shared.shut_down().await;
+                over.send_replace(true);
+            });
+            told
+        });
+        over.clone()
+    }
+
+    async fn shut_down(self: &Arc<Self>) {
         self.closing.send_replace(true);
         let held: Vec<_> = self.active().holds.values().filter_map(Weak::upgrade).collect();
         for grant in held {
@@ -301,7 +320,10 @@ impl<D: Driver> Shared<D> {
             }
         }
         self.driver.close().await;
-        // What was left to a TTL that has passed is gone.
+    }
+
+    /// What was left to a TTL that has passed is gone.
+    fn confirmed(&self) -> Result<()> {
         let until = BootInstant::from_nanos(self.left_until.load(SeqCst));
         if until <= BootInstant::now() {
             return Ok(());
@@ -344,10 +366,11 @@ impl<D: Driver> Lock for Engine<D> {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        let shutdown = self.shared.runtime.spawn(self.shared.clone().shut_down());
-        let result = shutdown.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"))
-        });
+        let mut shutdown = self.shared.begin_shutdown();
+        let result = match shutdown.wait_for(|is_over| *is_over).await {
+            Ok(_) => self.shared.confirmed(),
+            Err(_) => Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended")),
+        };
         result.map_err(|error| self.at(error, "shutdown"))
     }
 }
@@ -395,10 +418,6 @@ impl<D: Driver> Shared<D> {
 
     pub(crate) fn sessions_are_shared(&self) -> bool {
         self.driver.sessions() == Sessions::Shared
-    }
-
-    pub(crate) fn request_timeout(&self) -> Duration {
-        self.config.request_timeout
     }
 
     pub(crate) fn recheck(&self) -> Duration {

@@ -208,14 +208,14 @@ impl<D: Driver> Lease for EngineLease<D> {
         let job = grant.shared.asking.start();
         let until = self.deadline();
         let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
-        // One that was lost has no deadline to be released by.
-        let until = match was_held {
-            true => until,
-            false => BootInstant::now().saturating_add(grant.shared.request_timeout()),
-        };
         let Some(withdrawal) = grant.withdrawal() else {
             return not_held("this grant was lost or released before");
         };
+        if !was_held {
+            // What is left of it goes without us: the answer is known.
+            grant.shared.withdraw(withdrawal);
+            return not_held("this grant was lost before it was released");
+        }
         let shared = grant.shared.clone();
         let work = async move {
             let outcome = withdrawal.confirmed(&shared, until).await;
@@ -223,9 +223,6 @@ impl<D: Driver> Lease for EngineLease<D> {
             outcome
         };
         let outcome = Detached::new(work, Arc::default(), grant.shared.runtime.clone()).await;
-        if !was_held {
-            return not_held("this grant was lost before it was released");
-        }
         match outcome {
             Ok(Withdrawn::Removed) => Ok(Released::new(grant.token)),
             Ok(Withdrawn::Absent) => {

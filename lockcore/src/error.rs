@@ -30,6 +30,7 @@ struct Inner {
     message: Cow<'static, str>,
     loss: Option<LossCause>,
     may_hold_until: Option<BootInstant>,
+    is_worth_repeating: bool,
 }
 
 /// What kind of failure it is: what the caller can conclude and do.
@@ -72,6 +73,7 @@ impl Error {
             message: message.into(),
             loss: None,
             may_hold_until: None,
+            is_worth_repeating: kind.is_transient(),
         };
         Self { inner: Box::new(inner), source: None }
     }
@@ -86,6 +88,13 @@ impl Error {
     #[must_use]
     pub fn with_loss(mut self, cause: LossCause) -> Self {
         self.inner.loss = Some(cause);
+        self
+    }
+
+    /// The same error, which the same call may not meet again though its kind does not say so.
+    #[must_use]
+    pub(crate) fn worth_repeating(mut self) -> Self {
+        self.inner.is_worth_repeating = true;
         self
     }
 
@@ -163,7 +172,7 @@ impl Error {
     /// Whether the same call may succeed later with nothing changed by the caller.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.inner.kind.is_transient()
+        self.inner.is_worth_repeating
     }
 }
 

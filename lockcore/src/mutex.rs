@@ -33,7 +33,7 @@ impl Mutex {
     /// store cannot be reached. So `tokio::time::timeout` and `select!` may be used around it.
     ///
     /// Poll it or drop it: one that is kept and not polled any more holds its place, and the lock
-    /// once its turn has come, for one TTL.
+    /// once its turn has come, until it is dropped or its client ends; on Redis for one TTL.
     pub async fn lock(&self) -> Result<Guard> {
         self.handle.lock(Mode::Exclusive).await
     }

@@ -62,7 +62,10 @@ impl Dialer {
             client.await.map_err(|error| error::at_login(error, self.has_tls))
         };
         let client = timeout(limit, connect).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, "no member answered in time"))
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "no member answered in time: are most members of the cluster up?",
+            ))
         })?;
         Ok(Conn {
             kv: client.kv_client().max_decoding_message_size(LARGEST_ANSWER),

@@ -51,6 +51,7 @@ pub(super) fn guarantees(least: Ttl) -> Guarantees {
         )
         .except(
             Rule::R2,
-            "tokens fall if the cluster is restored from a backup without `--bump-revision`",
+            "tokens fall if the cluster loses its data, or is restored from a backup without \
+             `--bump-revision`",
         )
 }
