@@ -20,15 +20,10 @@ pub(crate) struct Withdrawal<D: Driver> {
     tenure: Option<Arc<Tenure<D::Session>>>,
     /// Whether the session was opened for this entry alone and ends with it.
     ends_session: bool,
-    report: Option<Report>,
+    /// Somebody waits for the outcome.
+    report: Option<oneshot::Sender<Result<Withdrawn>>>,
     /// Whether an attempt may have taken it out without saying so.
     unknown: bool,
-}
-
-/// Somebody waits for the outcome, until a time.
-struct Report {
-    to: oneshot::Sender<Result<Withdrawn>>,
-    until: BootInstant,
 }
 
 impl<D: Driver> Withdrawal<D> {
@@ -66,7 +61,7 @@ impl<D: Driver> Withdrawal<D> {
             }
         };
         let (to, outcome) = oneshot::channel();
-        self.report = Some(Report { to, until });
+        self.report = Some(to);
         shared.retry(self, error);
         // An attempt may take longer than that.
         match timeout(until.remaining(), outcome).await {
@@ -101,11 +96,8 @@ impl<D: Driver> Withdrawal<D> {
                 let until = shared.leave_behind(ttl);
                 break self.tell(Err(unconfirmed(until, error)));
             }
-            let is_late = self.report.as_ref().is_some_and(|report| now >= report.until);
             if !error.is_transient() {
                 self.tell(Err(error));
-            } else if is_late {
-                self.tell(Err(unconfirmed(forgotten, error)));
             }
             tokio::time::sleep(pace.backoff()).await;
         }
@@ -136,7 +128,7 @@ impl<D: Driver> Withdrawal<D> {
     fn tell(&mut self, outcome: Result<Withdrawn>) {
         if let Some(report) = self.report.take() {
             // Whoever asked may have gone.
-            let _ = report.to.send(outcome);
+            let _ = report.send(outcome);
         }
     }
 }

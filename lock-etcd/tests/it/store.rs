@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use lock_testkit::{Etcd, EtcdCluster, EtcdVersion};
+use lock_testkit::{Etcd, EtcdCluster, EtcdOptions, EtcdVersion};
 
 /// A store of one member or more.
 #[derive(Debug)]
@@ -14,16 +14,11 @@ pub(crate) enum Store {
 
 impl Store {
     pub(crate) async fn single(version: EtcdVersion) -> Self {
-        // A second is the shortest TTL then.
-        let options = Etcd::options(version);
-        let options = options.election(Duration::from_millis(50), Duration::from_millis(500));
-        Self::Single(Box::new(options.start().await))
+        Self::Single(Box::new(options(version).start().await))
     }
 
     pub(crate) async fn cluster(version: EtcdVersion) -> Self {
-        let options = Etcd::options(version);
-        let options = options.election(Duration::from_millis(50), Duration::from_millis(500));
-        Self::Cluster(EtcdCluster::start_with(options).await)
+        Self::Cluster(EtcdCluster::start_with(options(version)).await)
     }
 
     pub(crate) fn members(&self) -> &[Etcd] {
@@ -43,4 +38,11 @@ impl Store {
         self.members().iter().for_each(Etcd::kill);
         join_all(self.members().iter().map(Etcd::restart)).await;
     }
+}
+
+fn options(version: EtcdVersion) -> EtcdOptions {
+    // A second is the shortest TTL then. What a process has written outlives the process, and nobody
+    // takes the disk away.
+    let options = Etcd::options(version).unsafe_no_fsync();
+    options.election(Duration::from_millis(50), Duration::from_millis(500))
 }

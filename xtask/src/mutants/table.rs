@@ -367,7 +367,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lockcore/src/acquisition.rs",
         find: "let is_private = entry.request().renewal() != Renewal::Auto;",
         replace: "let is_private = false;",
-        case: "shared::conformance::r04_a_blocked_runtime_knows_at_once",
+        test_target: "engine",
+        case: "sessions_are_shared_and_end",
         ..ENGINE
     },
     Mutant {
@@ -456,8 +457,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-release-waits-past-the-deadline",
         file: "lockcore/src/withdrawal.rs",
-        find: "is_some_and(|report| now >= report.until)",
-        replace: "is_some_and(|report| report.until == BootInstant::FAR)",
+        find: "        match timeout(until.remaining(), outcome).await {",
+        replace: "        match Ok::<_, ()>(outcome.await) {",
         test_target: "engine",
         case: "a_release_on_a_silent_link_is_indeterminate",
         ..ENGINE
