@@ -250,11 +250,17 @@ impl Etcd {
         Ok(reply["token"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// As [`call`](Etcd::call), where no error is expected.
+    /// As [`call`](Etcd::call), where no error is expected but that a leader is being elected: then
+    /// it is asked again. What is asked for here may be done twice.
     pub(crate) async fn must(&self, path: &str, body: Value) -> Value {
-        match self.call(path, body).await {
-            Ok(reply) => reply,
-            Err(error) => panic!("{}: {path}: {error}", self.name()),
+        let begun = Instant::now();
+        loop {
+            match self.call(path, body.clone()).await {
+                Ok(reply) => return reply,
+                Err(error) if is_electing(&error) && begun.elapsed() < scaled(ELECTION) => {}
+                Err(error) => panic!("{}: {path}: {error}", self.name()),
+            }
+            sleep(PAUSE).await;
         }
     }
 
@@ -369,6 +375,12 @@ impl Etcd {
 #[derive(Debug)]
 pub(crate) struct PortTaken;
 
+/// Whether it says that it has no leader, or another one than a moment ago.
+fn is_electing(error: &EtcdError) -> bool {
+    let says = |words| error.message().contains(words);
+    error.code() == Some(UNAVAILABLE) && (says("leader changed") || says("no leader"))
+}
+
 /// The user that the kit is.
 pub(crate) const ROOT: &str = "root";
 const DATA: &str = "data";
@@ -376,8 +388,11 @@ const LOG: &str = "log";
 const PORT_ATTEMPTS: usize = 5;
 const START: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
-/// The gRPC code.
+/// Longer than a cluster takes to elect a leader on a busy machine.
+const ELECTION: Duration = Duration::from_secs(10);
+/// Codes of gRPC.
 const UNAUTHENTICATED: i64 = 16;
+const UNAVAILABLE: i64 = 14;
 
 #[cfg(test)]
 mod tests {
