@@ -1,5 +1,5 @@
-//! Says early what the client of etcd needs to be built: its own build script says it late, after
-//! its dependencies, and not how to mend it.
+//! Says what the client of etcd needs to be built, and how to get it. Its own build script says less,
+//! and after its dependencies are built; cargo decides which of the two comes first.
 
 use std::env;
 use std::ffi::OsString;

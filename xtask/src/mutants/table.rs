@@ -381,7 +381,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "engine-shutdown-leaves-holders",
-        file: "lockcore/src/engine.rs",
+        file: "lockcore/src/engine/shutdown.rs",
         find: "            grant.lose(LossCause::Shutdown);",
         replace: "            drop(grant);",
         case: "per_grant::conformance::r15_a_shutdown_leaves_nothing",
@@ -389,7 +389,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "engine-shutdown-waits-for-no-job",
-        file: "lockcore/src/engine.rs",
+        file: "lockcore/src/engine/shutdown.rs",
         find: "        self.jobs.idle().await;\n",
         replace: "",
         case: "per_grant::conformance::r15_a_shutdown_waits_for_drops",
@@ -527,7 +527,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "engine-shutdown-leaves-the-unpolled",
-        file: "lockcore/src/engine.rs",
+        file: "lockcore/src/engine/shutdown.rs",
         find: "                self.withdraw(withdrawal);\n            }\n        }",
         replace: "                drop(withdrawal);\n            }\n        }",
         test_target: "engine",
