@@ -13,7 +13,7 @@ use lockcore::{
     Request, Sessions, TryLock as _, Ttl,
 };
 
-const BOTH: [Sessions; 2] = [Sessions::PerGrant, Sessions::Shared];
+const ALL: [Sessions; 3] = [Sessions::PerGrant, Sessions::Shared, Sessions::Connection];
 
 fn config() -> EngineConfig {
     let limit = scaled(Duration::from_millis(200));
@@ -48,7 +48,7 @@ fn alive_tasks() -> usize {
 /// After all kinds of cycles only the keeper is left, and without the engine not even that.
 #[tokio::test]
 async fn tasks_are_back_at_base() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let base = alive_tasks();
         let client = client(&store);
@@ -139,7 +139,7 @@ async fn a_session_that_is_renewed_does_not_hide_a_loss() {
 /// was renewed meanwhile.
 #[tokio::test]
 async fn a_hold_without_renewal_begins_with_its_grant() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let (client, other) = (client(&store), client(&store));
         let holder = take(&other, &long()).await;
@@ -200,7 +200,7 @@ async fn a_late_push_is_counted_from_before_it() {
 /// the link is back.
 #[tokio::test]
 async fn a_release_on_a_silent_link_is_indeterminate() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let client = client(&store);
         let lease = take(&client, &brief(Renewal::Auto)).await;
@@ -220,7 +220,7 @@ async fn a_release_on_a_silent_link_is_indeterminate() {
 /// A shutdown without a link ends, and says what it could not do.
 #[tokio::test]
 async fn a_shutdown_on_a_silent_link_is_indeterminate() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let client = client(&store);
         let lease = take(&client, &brief(Renewal::Auto)).await;
@@ -236,7 +236,7 @@ async fn a_shutdown_on_a_silent_link_is_indeterminate() {
 /// A thousand leases are renewed in a few commands for each period, not in a thousand.
 #[tokio::test]
 async fn renewals_go_in_batches() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let client = client(&store);
         let ttl = Duration::from_millis(1_500);
@@ -273,7 +273,7 @@ async fn a_renewal_does_not_outlive_its_lock() {
 /// When every answer to a renewal is lost, the loss comes by the deadline though the store keeps it.
 #[tokio::test]
 async fn renewals_without_answers_end_the_belief() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let client = client(&store);
         let lease = take(&client, &brief(Renewal::Auto)).await;
@@ -290,7 +290,7 @@ async fn renewals_without_answers_end_the_belief() {
 /// What cannot be read on a silent link is unavailable: a read leaves nothing that may be applied.
 #[tokio::test]
 async fn a_read_on_a_silent_link_is_unavailable() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let client = client(&store);
         client.link.cut();
@@ -302,7 +302,7 @@ async fn a_read_on_a_silent_link_is_unavailable() {
         // With a session that is still to be opened, nothing was sent that could be applied.
         let kind = match sessions {
             Sessions::PerGrant => ErrorKind::Indeterminate,
-            Sessions::Shared => ErrorKind::Unavailable,
+            Sessions::Shared | Sessions::Connection => ErrorKind::Unavailable,
         };
         assert_eq!(error.kind(), kind, "{error}");
         client.link.restore();
@@ -330,7 +330,7 @@ async fn a_shutdown_forgets_what_is_over() {
 /// shutdown takes it out.
 #[tokio::test]
 async fn an_unpolled_acquisition_stalls_nobody() {
-    for sessions in BOTH {
+    for sessions in ALL {
         let store = FakeStore::new(sessions);
         let (client, other) = (client(&store), client(&store));
         let holder = take(&other, &long()).await;

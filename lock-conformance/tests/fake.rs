@@ -1,4 +1,4 @@
-//! The suite on the fake store, whole: so the engine is tested, with both kinds of sessions.
+//! The suite on the fake store, whole: so the engine is tested, with each kind of sessions.
 
 mod per_grant {
     lock_conformance::conformance!(lock_conformance::fake::PerGrant);
@@ -6,4 +6,8 @@ mod per_grant {
 
 mod shared {
     lock_conformance::conformance!(lock_conformance::fake::Shared);
+}
+
+mod connection {
+    lock_conformance::conformance!(lock_conformance::fake::Connection);
 }

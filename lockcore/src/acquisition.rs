@@ -150,7 +150,7 @@ impl<D: Driver> Acquisition<D> {
             return Ok(Seat { session: Arc::new(session), tenure: None, is_private: false });
         }
         // A hold that is to end by itself cannot live in a session that is renewed for others.
-        let is_private = entry.request().renewal() != Renewal::Auto;
+        let is_private = entry.request().renewal() != Renewal::Auto && !shared.ends_holds();
         let tenure = if is_private {
             shared.open_tenure(entry).await?
         } else {
@@ -201,10 +201,13 @@ impl<D: Driver> Acquisition<D> {
             Some(Ok(Wake::Granted(token))) => {
                 // The TTL began after the entry was last found waiting. If that was long ago, a
                 // check restarts it.
-                let deadline = term::deadline(found_waiting, self.ttl());
+                // Where the engine ends holds, the TTL is the engine's own, and begins now.
+                let granted =
+                    if self.shared.ends_holds() { BootInstant::now() } else { found_waiting };
+                let deadline = term::deadline(granted, self.ttl());
                 if seat.tenure.is_some() || deadline.remaining() > self.ttl().renewal_period() {
                     let standing = Standing::Granted(token);
-                    return Ok(Answer { standing, sent: found_waiting });
+                    return Ok(Answer { standing, sent: granted });
                 }
             }
             Some(Ok(Wake::Check)) | None => {}
@@ -244,7 +247,7 @@ impl<D: Driver> Acquisition<D> {
         let request = self.entry.request();
         let tenure = match &seat.tenure {
             Some(tenure) => {
-                if request.renewal() == Renewal::Never {
+                if request.renewal() == Renewal::Never && seat.is_private {
                     self.start_ttl(tenure).await;
                 }
                 tenure.clone()

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::{
-    Error, ErrorKind, FencingToken, Guarantees, Inspection, LockName, LossCause, Request, Result,
+    BootInstant, Error, ErrorKind, FencingToken, Guarantees, Inspection, LockName, LossCause,
+    Request, Result,
 };
 
 /// The commands of a store, without any policy. [`Engine`](crate::Engine) makes a
@@ -68,7 +69,7 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     async fn renew(&self, sessions: &[Arc<Self::Session>]) -> Vec<Result<Renewed>>;
 
     /// Which of these entries, each granted in this session, stand in the store no more, because
-    /// somebody else removed them. Asked after a renewal of a [shared](Sessions::Shared) session,
+    /// somebody else removed them. Asked after a renewal of a [shared](Sessions::are_shared) session,
     /// which does not tell. An entry must not be named for an answer that may be old.
     async fn missing(
         &self,
@@ -96,6 +97,18 @@ pub enum Sessions {
     PerGrant,
     /// All of one TTL share one, whose TTL begins when it is opened.
     Shared,
+    /// The same, and the store's client keeps it alive by itself while it is connected. Nothing in it
+    /// ends by itself then, so the engine takes out what is to end by itself once its TTL is over, and
+    /// [ends](Driver::end) a session that it has given up.
+    Connection,
+}
+
+impl Sessions {
+    /// Whether one session serves several acquisitions.
+    #[must_use]
+    pub fn are_shared(self) -> bool {
+        self != Self::PerGrant
+    }
 }
 
 /// Where an entry stands.
@@ -134,8 +147,10 @@ pub enum Withdrawn {
 /// What became of a session that was to be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
-    /// The store restarted its TTL.
+    /// The store restarted its TTL when it served this renewal.
     Kept,
+    /// The store has surely restarted its TTL since this instant, and perhaps later.
+    KeptSince(BootInstant),
     /// The store does not have it.
     Gone(LossCause),
 }

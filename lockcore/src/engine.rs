@@ -366,7 +366,12 @@ impl<D: Driver> Shared<D> {
     }
 
     pub(crate) fn sessions_are_shared(&self) -> bool {
-        self.driver.sessions() == Sessions::Shared
+        self.driver.sessions().are_shared()
+    }
+
+    /// Whether what is to end by itself has to be taken out of the store by us.
+    pub(crate) fn ends_holds(&self) -> bool {
+        self.driver.sessions() == Sessions::Connection
     }
 
     pub(crate) fn recheck(&self) -> Duration {

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::clock::sleep_until;
 use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Withdrawn};
 use crate::engine::Shared;
@@ -44,6 +46,7 @@ impl<D: Driver> Grant<D> {
                 let limit = term::hold_limit(sent, max_hold, request.ttl());
                 Term::with_cause(limit, LossCause::MaxHold)
             }
+            Renewal::Never if shared.ends_holds() => Term::new(term::deadline(sent, request.ttl())),
             Renewal::Auto | Renewal::Never => Term::new(BootInstant::FAR),
         });
         let grant = Arc::new(Self {
@@ -58,8 +61,14 @@ impl<D: Driver> Grant<D> {
         if !shared.holds(entry.id(), &grant) {
             grant.lose(LossCause::Shutdown);
         }
-        if let Renewal::AutoUntil(_) = request.renewal() {
-            grant.end_in_time();
+        match request.renewal() {
+            Renewal::AutoUntil(_) => grant.end_in_time(Duration::ZERO),
+            // Not before its TTL is over, as in a store that does so itself.
+            Renewal::Never if shared.ends_holds() => {
+                let ttl = request.ttl();
+                grant.end_in_time(ttl.as_duration().saturating_sub(ttl.belief()));
+            }
+            Renewal::Auto | Renewal::Never => {}
         }
         grant
     }
@@ -114,14 +123,15 @@ impl<D: Driver> Grant<D> {
     }
 
     /// Takes it out of the store when it was held for as long as it may be, though the holder does
-    /// nothing.
-    fn end_in_time(self: &Arc<Self>) {
+    /// nothing; and `later` than it was believed.
+    fn end_in_time(self: &Arc<Self>, later: Duration) {
         let (own, grant) = (self.own.clone(), Arc::downgrade(self));
         self.shared.runtime.spawn(async move {
-            if own.ended().await == LossCause::MaxHold
-                && let Some(grant) = grant.upgrade()
-            {
-                grant.withdraw();
+            if matches!(own.ended().await, LossCause::MaxHold | LossCause::Expired) {
+                sleep_until(BootInstant::now().saturating_add(later)).await;
+                if let Some(grant) = grant.upgrade() {
+                    grant.withdraw();
+                }
             }
         });
     }
@@ -194,6 +204,11 @@ impl<D: Driver> Lease for EngineLease<D> {
         });
         let answer = answer.map_err(|error| self.at(error, "renew"))?;
         tenure.renewed(sent, answer).map_err(lost)?;
+        let request = self.grant.entry.request();
+        if request.renewal() == Renewal::Never && shared.ends_holds() {
+            let deadline = term::deadline(sent, request.ttl());
+            self.grant.own.extend(deadline, BootInstant::now()).map_err(lost)?;
+        }
         self.loss().map_or(Ok(()), |cause| Err(lost(cause)))
     }
 

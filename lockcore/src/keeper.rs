@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::audit;
 use crate::clock::sleep_until;
-use crate::driver::{Driver, Renewed};
+use crate::driver::{Driver, Renewed, Sessions};
 use crate::engine::Shared;
 use crate::{BootInstant, Error, LossCause, Result, Term, Ttl, term};
 
@@ -41,6 +41,10 @@ impl<S> Tenure<S> {
     pub(crate) fn renewed(&self, sent: BootInstant, answer: Renewed) -> Result<(), LossCause> {
         match answer {
             Renewed::Kept => self.term.extend(term::deadline(sent, self.ttl), BootInstant::now()),
+            Renewed::KeptSince(at) => {
+                let at = at.min(sent);
+                self.term.extend(term::deadline(at, self.ttl), BootInstant::now())
+            }
             Renewed::Gone(cause) => {
                 self.term.end(cause);
                 Err(cause)
@@ -71,6 +75,13 @@ struct Schedule<S> {
     changed: Notify,
     /// The keeper is gone, or the runtime that its loop was on.
     is_over: AtomicBool,
+}
+
+/// What [`Schedule::take_due`] has taken out.
+struct Taken<S> {
+    batch: Vec<Arc<Tenure<S>>>,
+    lost: Vec<Arc<Tenure<S>>>,
+    next: BootInstant,
 }
 
 /// By when it is due, and by its number.
@@ -148,25 +159,28 @@ impl<S> Schedule<S> {
         }
     }
 
-    /// Takes out what is due, together with what will be shortly; and when the next one is due.
-    fn take_due(&self, now: BootInstant) -> (Vec<Arc<Tenure<S>>>, BootInstant) {
+    /// Takes out what is due, together with what will be shortly; what was given up meanwhile; and
+    /// when the next one is due.
+    fn take_due(&self, now: BootInstant) -> Taken<S> {
         let mut due = self.due();
-        let (mut batch, mut horizon) = (Vec::new(), now);
+        let (mut batch, mut lost, mut horizon) = (Vec::new(), Vec::new(), now);
         while let Some(first) = due.first_entry() {
             let at = first.key().0;
             if at > horizon {
                 break;
             }
-            let Some(tenure) = first.remove().upgrade().filter(|tenure| tenure.is_kept()) else {
+            let Some(tenure) = first.remove().upgrade() else { continue };
+            if !tenure.is_kept() {
+                lost.push(tenure);
                 continue;
-            };
+            }
             horizon = horizon.max(now.saturating_add(tenure.ttl.renewal_period() / COALESCE));
             batch.push(tenure);
         }
         let next = due.first_key_value().map_or(BootInstant::FAR, |((at, _), _)| *at);
         // Under the mutex: whoever puts in something earlier sees this alarm, or we see it.
         self.alarm.store(next.as_nanos(), SeqCst);
-        (batch, next)
+        Taken { batch, lost, next }
     }
 
     fn due(&self) -> MutexGuard<'_, Due<S>> {
@@ -178,15 +192,28 @@ async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>, client: Weak<Share
     let schedule = &end.0;
     let mut batches = JoinSet::new();
     while !schedule.is_over.load(SeqCst) {
-        let (batch, next) = schedule.take_due(BootInstant::now());
+        let Taken { batch, lost, next } = schedule.take_due(BootInstant::now());
         if !batch.is_empty() {
             batches.spawn(renew(driver.clone(), schedule.clone(), client.clone(), batch));
+        }
+        if !lost.is_empty() {
+            batches.spawn(give_up(driver.clone(), lost));
         }
         tokio::select! {
             () = schedule.changed.notified() => {}
             // A driver that panicked takes its batch along: those deadlines will pass.
             Some(_) = batches.join_next(), if !batches.is_empty() => {}
             () = sleep_until(next), if next != BootInstant::FAR => {}
+        }
+    }
+}
+
+/// Ends what was lost, if the store's client would go on with it.
+async fn give_up<D: Driver>(driver: Arc<D>, lost: Vec<Arc<Tenure<D::Session>>>) {
+    if driver.sessions() == Sessions::Connection {
+        for tenure in lost {
+            // What cannot be ended now ends with its TTL.
+            let _ = driver.end(&tenure.session).await;
         }
     }
 }
@@ -214,7 +241,7 @@ async fn renew<D: Driver>(
     // A hung renewal must leave time for others before the deadline.
     let answers = timeout(shortest.renewal_period() / 2, driver.renew(&sessions)).await;
     let mut answers = answers.unwrap_or_default().into_iter();
-    let mut kept = Vec::new();
+    let (mut kept, mut lost) = (Vec::new(), Vec::new());
 
     for tenure in batch {
         let period = tenure.ttl.renewal_period();
@@ -228,6 +255,7 @@ async fn renew<D: Driver>(
                     // One that was given back meanwhile is not lost.
                     if tenure.renews.load(SeqCst) {
                         tracing::warn!(backend, %cause, "a session was lost");
+                        lost.push(tenure.clone());
                     }
                     ("lost", None)
                 }
@@ -246,6 +274,7 @@ async fn renew<D: Driver>(
             schedule.put(&tenure, at);
         }
     }
+    give_up(driver, lost).await;
     if let Some(client) = client.upgrade().filter(|client| client.sessions_are_shared()) {
         for tenure in kept {
             audit::run(&client, &tenure).await;

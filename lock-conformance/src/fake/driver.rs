@@ -66,7 +66,9 @@ impl Driver for FakeDriver {
         match self.sessions() {
             // No command is needed: the session begins with the grant.
             Sessions::PerGrant => open(),
-            Sessions::Shared => self.link.call(Operation::Session, open).await,
+            Sessions::Shared | Sessions::Connection => {
+                self.link.call(Operation::Session, open).await
+            }
         }
     }
 

@@ -14,8 +14,11 @@ use crate::time::scaled;
 /// The fake store with a session for each grant, as Redis has them.
 pub struct PerGrant(FakeHarness);
 
-/// The fake store with sessions that are shared, as etcd and ZooKeeper have them.
+/// The fake store with sessions that are shared, as etcd has them.
 pub struct Shared(FakeHarness);
+
+/// The fake store whose sessions are connections that stay, as ZooKeeper has them.
+pub struct Connection(FakeHarness);
 
 /// The fake store as a backend under test.
 pub struct FakeHarness {
@@ -133,6 +136,7 @@ macro_rules! harness {
 
 harness!(PerGrant, "fake-per-grant", Sessions::PerGrant, &[]);
 harness!(Shared, "fake-shared", Sessions::Shared, &[]);
+harness!(Connection, "fake-connection", Sessions::Connection, &[]);
 
 #[async_trait]
 impl Harness for FakeHarness {

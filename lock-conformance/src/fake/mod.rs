@@ -20,7 +20,7 @@ use lockcore::{Engine, EngineConfig, Sessions};
 
 pub use driver::FakeDriver;
 pub use flaw::Flaw;
-pub use harness::{FakeHarness, PerGrant, Shared};
+pub use harness::{Connection, FakeHarness, PerGrant, Shared};
 pub use link::{Link, Operation};
 
 use store::State;

@@ -76,7 +76,7 @@ impl State {
 
     pub(super) fn open(&mut self, request: &Request) -> u64 {
         self.last_session += 1;
-        if self.sessions == Sessions::Shared {
+        if self.sessions.are_shared() {
             self.ends.insert(self.last_session, self.end_of(request));
         }
         self.last_session
@@ -102,7 +102,7 @@ impl State {
         if self.find(&name, id).is_some() {
             return self.check(session, entry);
         }
-        if self.sessions == Sessions::Shared && !self.ends.contains_key(&session) {
+        if self.sessions.are_shared() && !self.ends.contains_key(&session) {
             return Err(Error::lost(LossCause::SessionEnded));
         }
         let expires = self.end_of(request);
@@ -214,7 +214,9 @@ impl State {
         self.settle(&name);
         let expires = self.end_of(request);
         let kept = match self.sessions {
-            Sessions::Shared => self.ends.get_mut(&session).map(|end| *end = expires).is_some(),
+            Sessions::Shared | Sessions::Connection => {
+                self.ends.get_mut(&session).map(|end| *end = expires).is_some()
+            }
             Sessions::PerGrant => {
                 let queue = self.queues.get_mut(&name).into_iter().flatten();
                 let mut own = queue.filter(|record| record.session == session);
@@ -223,7 +225,7 @@ impl State {
         };
         match self.sessions {
             _ if kept || self.flaw == Some(Flaw::RenewsTheDead) => Renewed::Kept,
-            Sessions::Shared => Renewed::Gone(LossCause::SessionEnded),
+            Sessions::Shared | Sessions::Connection => Renewed::Gone(LossCause::SessionEnded),
             Sessions::PerGrant => Renewed::Gone(LossCause::Revoked),
         }
     }
@@ -282,7 +284,7 @@ impl State {
     fn end(&self, record: &Record) -> BootInstant {
         match self.sessions {
             Sessions::PerGrant => record.expires,
-            Sessions::Shared => {
+            Sessions::Shared | Sessions::Connection => {
                 self.ends.get(&record.session).copied().unwrap_or(BootInstant::from_nanos(0))
             }
         }
