@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use lockcore::queue::Ahead;
+use lockcore::record::read_claim;
 use lockcore::{
     BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
     LockName, LossCause, Renewed, Result, Sessions, Standing, Ttl, Wake, Withdrawn,
@@ -20,7 +21,7 @@ use self::probe::{guarantees, lease_id, probe};
 use crate::client::{Client, Compare, Look, Row, Transaction, created_at};
 use crate::config::{BACKEND, EtcdConfig};
 use crate::error;
-use crate::keys::{Keys, claim};
+use crate::keys::Keys;
 use crate::session::Session;
 use crate::watcher::Watcher;
 
@@ -232,9 +233,9 @@ impl Driver for EtcdDriver {
             let mode = keys.mode(&row.key);
             let token = token(row.created);
             if before.admits(mode) {
-                holders.push(claim(&row.value, token));
+                holders.push(read_claim(&row.value, token));
             } else {
-                waiters.push(claim(&row.value, None));
+                waiters.push(read_claim(&row.value, None));
             }
             before.add(mode);
         }

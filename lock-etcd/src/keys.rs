@@ -1,10 +1,9 @@
 //! What stands in the store, and how it is written.
 
 use std::fmt::Write;
-use std::time::SystemTime;
 
-use lockcore::record::{ModeWord, escape, read_origin, write_origin};
-use lockcore::{Claim, Entry, FencingToken, LockName, Mode};
+use lockcore::record::{ModeWord, escape};
+use lockcore::{LockName, Mode};
 
 /// The keys of one name: those of its holders and waiters, one each.
 ///
@@ -98,32 +97,6 @@ pub(crate) fn epoch(prefix: &str, lease: i64) -> String {
     key
 }
 
-/// The value of an entry's key, for people and for [`claim`].
-pub(crate) fn value(entry: &Entry) -> String {
-    let request = entry.request();
-    let mut value = format!("{MARK} {} ", ModeWord(request.mode()));
-    write_origin(&mut value, entry.since(), request.owner());
-    value
-}
-
-/// Whom the value of a key names: a holder, if it has a token.
-pub(crate) fn claim(value: &[u8], token: Option<FencingToken>) -> Claim {
-    let read = || {
-        let (word, origin) = std::str::from_utf8(value)
-            .ok()?
-            .strip_prefix(MARK)?
-            .strip_prefix(' ')?
-            .split_once(' ')?;
-        let (since, owner) = read_origin(origin)?;
-        Some((ModeWord::read(word)?, since, owner))
-    };
-    match (read(), token) {
-        (Some((mode, since, owner)), Some(token)) => Claim::held(owner, mode, since, token),
-        (Some((mode, since, owner)), None) => Claim::waiting(owner, mode, since),
-        (None, _) => Claim::foreign(SystemTime::now()),
-    }
-}
-
 fn open(key: &mut String, prefix: &str) {
     if !prefix.is_empty() {
         key.push_str(prefix);
@@ -131,22 +104,14 @@ fn open(key: &mut String, prefix: &str) {
     }
 }
 
-const MARK: &str = "lh1";
-
 #[cfg(test)]
 mod tests {
-    use lockcore::{OwnerLabel, Request};
     use proptest::prelude::*;
 
     use super::*;
 
     fn keys(prefix: &str, name: &str) -> Keys {
         Keys::new(prefix, &LockName::new(name).unwrap())
-    }
-
-    fn entry(mode: Mode) -> Entry {
-        let request = Request::new(LockName::new("a/b").unwrap(), mode);
-        Entry::new(&request.with_owner(Some(OwnerLabel::new("wörker 7").unwrap())), true).unwrap()
     }
 
     fn permit() -> Mode {
@@ -179,16 +144,6 @@ mod tests {
         assert!(!keys.is_ours(b"shop/a%2Fb/694d95ba") && !keys.is_ours(b"shop"));
     }
 
-    #[test]
-    fn a_value_is_read_as_it_was_written() {
-        let entry = entry(permit());
-        let (value, token) = (value(&entry), FencingToken::new(7));
-        let held = claim(value.as_bytes(), token);
-        assert_eq!((held.owner(), held.mode(), held.token()), (Some("wörker 7"), permit(), token));
-        assert_eq!(claim(value.as_bytes(), None).token(), None);
-        assert_eq!(claim(b"", token).mode(), Mode::Exclusive);
-    }
-
     proptest! {
         #[test]
         fn names_are_apart(a in "\\PC{1,20}", b in "\\PC{1,20}") {
@@ -201,7 +156,6 @@ mod tests {
 
         #[test]
         fn garbage_is_somebody(value in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = claim(&value, None);
             let _ = (keys("p", "n").mode(&value), keys("p", "n").is_ours(&value));
         }
     }

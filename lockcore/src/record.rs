@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{Mode, OwnerLabel};
+use crate::{Claim, Entry, FencingToken, Mode, OwnerLabel};
 
 /// Appends `text` to `out`: letters, digits and the bytes of `plain` as they are, every other byte as
 /// `%XX`. Injective as long as `plain` has no `%`, so that [`unescape`] gives it back.
@@ -81,11 +81,56 @@ pub fn read_origin(origin: &str) -> Option<(SystemTime, Option<OwnerLabel>)> {
     Some((since, OwnerLabel::new(unescape(owner)?).ok()))
 }
 
+/// What stands in the store for an entry, for people and for [`read_claim`].
+#[must_use]
+pub fn write_entry(entry: &Entry) -> String {
+    let request = entry.request();
+    let mut value = format!("{MARK} {} ", ModeWord(request.mode()));
+    write_origin(&mut value, entry.since(), request.owner());
+    value
+}
+
+/// Whom a value in the store names: a holder, if it has a token. One that [`write_entry`] has not
+/// written names somebody else.
+#[must_use]
+pub fn read_claim(value: &[u8], token: Option<FencingToken>) -> Claim {
+    let read = || {
+        let (word, origin) = std::str::from_utf8(value)
+            .ok()?
+            .strip_prefix(MARK)?
+            .strip_prefix(' ')?
+            .split_once(' ')?;
+        let (since, owner) = read_origin(origin)?;
+        Some((ModeWord::read(word)?, since, owner))
+    };
+    match (read(), token) {
+        (Some((mode, since, owner)), Some(token)) => Claim::held(owner, mode, since, token),
+        (Some((mode, since, owner)), None) => Claim::waiting(owner, mode, since),
+        (None, _) => Claim::foreign(SystemTime::now()),
+    }
+}
+
+const MARK: &str = "lh1";
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{LockName, Request};
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let permit = Mode::Permit { of: 5.try_into().unwrap() };
+        let request = Request::new(LockName::new("a/b").unwrap(), permit);
+        let request = request.with_owner(Some(OwnerLabel::new("wörker 7").unwrap()));
+        let (value, token) =
+            (write_entry(&Entry::new(&request, true).unwrap()), FencingToken::new(7));
+        let held = read_claim(value.as_bytes(), token);
+        assert_eq!((held.owner(), held.mode(), held.token()), (Some("wörker 7"), permit, token));
+        assert_eq!(read_claim(value.as_bytes(), None).token(), None);
+        assert_eq!(read_claim(b"", token).mode(), Mode::Exclusive);
+    }
 
     #[test]
     fn words_of_modes_are_read_back() {
@@ -111,6 +156,7 @@ mod tests {
         #[test]
         fn garbage_is_no_record(text in "\\PC{0,60}") {
             let _ = (unescape(&text), read_origin(&text), ModeWord::read(&text));
+            let _ = read_claim(format!("{MARK} {text}").as_bytes(), None);
         }
     }
 }

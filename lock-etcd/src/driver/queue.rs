@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use lockcore::record::write_entry;
 use lockcore::{BootInstant, Entry, Error, ErrorKind, LossCause, Mode, Result, Standing};
 
 use super::{EtcdDriver, first, token};
 use crate::client::{Look, Outcome, Row, Transaction};
-use crate::keys::{Keys, value};
+use crate::keys::Keys;
 use crate::session::{Place, Session};
 
 impl EtcdDriver {
@@ -35,7 +36,7 @@ impl EtcdDriver {
             }
             let own = Look::at(place.own.as_str());
             ask = ask
-                .put(&place.own, &value(entry), session.lease)
+                .put(&place.own, &write_entry(entry), session.lease)
                 .or_look(&Look::at(session.epoch_key.as_str()));
             // Only a first request knows without asking which revision created the key.
             let is_first = place.unanswered.load(SeqCst) == 0 && place.created.load(SeqCst) == 0;
