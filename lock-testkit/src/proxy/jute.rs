@@ -33,7 +33,7 @@ pub(super) fn request_words(body: &[u8]) -> Option<Vec<Bytes>> {
 }
 
 /// What a notification says.
-pub(super) fn event_words(reader: &mut Reader<'_>) -> String {
+pub(super) fn event_text(reader: &mut Reader<'_>) -> String {
     let mut event = || {
         let (kind, _state) = (reader.int()?, reader.int()?);
         Some((kind, String::from_utf8_lossy(reader.buffer()?)))
@@ -229,3 +229,129 @@ const EVENTS: &[(i32, &str)] = &[
 ];
 
 const WATCH: &[u8] = b"watch";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_by_their_words() {
+        let path = |code: i32, rest: &[u8]| body(code, &[&text("/a"), rest].concat());
+        let acl = [&int(1)[..], &int(31), &text("world"), &text("anyone")].concat();
+        let create = |mode: i32| [&text("data")[..], &acl, &int(mode)].concat();
+        let nothing = [&int(-1)[..], &int(0), &int(0)].concat();
+        let lists = |count| [&[0; 8][..], &watches(count)].concat();
+        let known = [
+            (path(1, &create(0)), "create /a PERSISTENT"),
+            (path(15, &create(3)), "create /a EPHEMERAL_SEQUENTIAL"),
+            (path(19, &create(4)), "create /a CONTAINER"),
+            (path(21, &[create(5), vec![0; 8]].concat()), "create /a PERSISTENT_WITH_TTL"),
+            (path(1, &nothing), "create /a PERSISTENT"),
+            (path(2, &int(-1)), "delete /a"),
+            (path(3, &[1]), "exists /a watch"),
+            (path(4, &[0]), "getData /a"),
+            (path(5, &[&text("data")[..], &int(3)].concat()), "setData /a"),
+            (path(6, &[]), "getACL /a"),
+            (path(7, &[acl.clone(), int(3)].concat()), "setACL /a"),
+            (path(8, &[1]), "getChildren /a watch"),
+            (path(9, &[]), "sync /a"),
+            (body(11, &[]), "ping"),
+            (path(12, &[0]), "getChildren2 /a"),
+            (body(16, &[]), "reconfig"),
+            (path(17, &int(1)), "checkWatches /a"),
+            (path(18, &int(1)), "removeWatches /a"),
+            (body(100, &[&int(0)[..], &text("digest"), &text("secret")].concat()), "auth digest"),
+            (body(101, &lists(3)), "setWatches /0 /1 /2"),
+            (body(105, &lists(5)), "setWatches2 /0 /1 /2 /3 /4"),
+            (path(106, &int(1)), "addWatch /a"),
+            (body(-11, &[]), "closeSession"),
+            (path(999, &[]), "999"),
+        ];
+        for (body, expected) in known {
+            assert_eq!(words(&body), expected);
+        }
+    }
+
+    #[test]
+    fn a_multi_has_the_words_of_its_members() {
+        let create = [&text("/a")[..], &text("data"), &int(0), &int(1), &[0; 8]].concat();
+        let data = [&text("/b")[..], &text("data"), &int(3)].concat();
+        let versioned = [&text("/c")[..], &int(3)].concat();
+        let members = [
+            [member(21), create].concat(),
+            [member(5), data].concat(),
+            [member(13), versioned.clone()].concat(),
+            [member(2), versioned].concat(),
+            [&int(-1)[..], &[1], &int(-1)].concat(),
+        ];
+        let whole = body(14, &members.concat());
+        let expected = "multi create /a EPHEMERAL setData /b check /c delete /c";
+        assert_eq!(words(&whole), expected);
+        let reads = [member(4), text("/a"), vec![0], member(8), text("/b"), vec![0]].concat();
+        assert_eq!(words(&body(22, &reads)), "multiRead getData /a getChildren /b");
+    }
+
+    #[test]
+    fn what_is_cut_off_has_the_words_before() {
+        let acl = [&int(1)[..], &int(31), &text("world"), &text("anyone")].concat();
+        let create = [&text("/a")[..], &text("data"), &acl, &int(1)].concat();
+        let whole = body(14, &[member(1), create].concat());
+        for length in 8..whole.len() {
+            assert!("multi create /a EPHEMERAL".starts_with(&words(&whole[..length])), "{length}");
+        }
+        for length in 0..8 {
+            assert_eq!(request_words(&whole[..length]), None);
+        }
+        let strange = [&text("/a")[..], &text(""), &int(i32::MAX), &int(-1)].concat();
+        assert_eq!(words(&body(1, &strange)), "create /a");
+        assert_eq!(
+            words(&body(1, &[&text("/a")[..], &int(0), &int(0), &int(99)].concat())),
+            "create /a"
+        );
+        assert_eq!(words(&body(3, &int(i32::MIN))), "exists ");
+    }
+
+    #[test]
+    fn events_are_told_by_their_names() {
+        for (kind, expected) in
+            [(2, "NodeDeleted /a"), (7, "PersistentWatchRemoved /a"), (9, "9 /a")]
+        {
+            let event = [&int(kind)[..], &int(3), &text("/a")].concat();
+            assert_eq!(event_text(&mut Reader::new(&event)), expected);
+        }
+        assert_eq!(event_text(&mut Reader::new(&[0; 5])), "?");
+    }
+
+    #[test]
+    fn a_handshake_names_its_session() {
+        let whole = [&[0; 16][..], &42_i64.to_be_bytes(), &[0; 5]].concat();
+        assert_eq!(connect_words(&whole), ["connect", "0x2a"]);
+        assert_eq!(connect_words(&whole[..20]), ["connect"]);
+    }
+
+    fn words(body: &[u8]) -> String {
+        let words = request_words(body).unwrap();
+        words.iter().map(|word| str::from_utf8(word).unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn body(code: i32, rest: &[u8]) -> Vec<u8> {
+        [&int(1)[..], &int(code), rest].concat()
+    }
+
+    fn member(code: i32) -> Vec<u8> {
+        [&int(code)[..], &[0], &int(-1)].concat()
+    }
+
+    /// So many lists of one path each.
+    fn watches(count: i32) -> Vec<u8> {
+        (0..count).flat_map(|number| [int(1), text(&format!("/{number}"))].concat()).collect()
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [&int(i32::try_from(text.len()).unwrap())[..], text.as_bytes()].concat()
+    }
+
+    fn int(number: i32) -> Vec<u8> {
+        number.to_be_bytes().to_vec()
+    }
+}

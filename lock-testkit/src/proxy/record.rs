@@ -60,3 +60,37 @@ impl fmt::Display for Frame {
         write!(f, "{}{kind} {}", self.connection, self.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_were_sent_together_are_one_round_trip() {
+        for (frames, expected) in [
+            ("", 0),
+            ("> a", 1),
+            ("> a|> b|< a|< b", 1),
+            ("> a|< a|> b|< b", 2),
+            ("> a|> b|< a|> c|< b|< c", 2),
+            ("< a|< b|> c", 1),
+            ("> a|> ping|< ping|> b|< a|! e|> c", 2),
+        ] {
+            let frames: Vec<_> =
+                frames.split('|').filter(|text| !text.is_empty()).map(frame).collect();
+            assert_eq!(Frame::round_trips(&frames), expected, "{frames:?}");
+        }
+    }
+
+    fn frame(text: &str) -> Frame {
+        let (kind, text) = text.split_once(' ').unwrap();
+        let kind = match kind {
+            ">" => FrameKind::Request,
+            "<" => FrameKind::Reply,
+            _ => FrameKind::Notification,
+        };
+        let frame = Frame { at: Instant::now(), connection: 7, kind, text: text.to_owned() };
+        assert!(frame.to_string().starts_with('7'));
+        frame
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::jute::{CONNECT, Reader, connect_words, event_words, request_words};
+use super::jute::{CONNECT, Reader, connect_words, event_text, request_words};
 use super::rule::SwallowRule;
 use super::traffic::{Reply, ReplyKind, Request, Traffic};
 
@@ -83,7 +83,7 @@ impl ZkTraffic {
         let mut reader = Reader::new(body);
         let (xid, _zxid, error) = (reader.int()?, reader.long()?, reader.int()?);
         if xid == NOTIFICATION {
-            return Some((ReplyKind::Notification, event_words(&mut reader)));
+            return Some((ReplyKind::Notification, event_text(&mut reader)));
         }
         Some(self.answer(Some(xid), error))
     }
@@ -129,3 +129,68 @@ const PREFIX: usize = 4;
 const LONGEST: usize = 64 << 20;
 const NOTIFICATION: i32 = -1;
 const PING: i32 = -2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_belong_to_the_first_request_of_their_number() {
+        let mut traffic = ZkTraffic::default();
+        let sent: [(i32, i32); 6] = [(1, 1), (PING, 11), (2, 9), (PING, 11), (-4, 100), (-8, 101)];
+        send(&mut traffic, &[0; 44]);
+        for (xid, code) in sent {
+            send(&mut traffic, &[xid.to_be_bytes(), code.to_be_bytes()].concat());
+        }
+        assert_eq!(reply(&mut traffic, &[0; 36]), "answer connect");
+        // That to `auth` overtakes.
+        for (xid, error, expected) in [
+            (-4, 0, "answer auth"),
+            (NOTIFICATION, 0, "notification ?"),
+            (1, -110, "answer create -110"),
+            (PING, 0, "ping ping"),
+            (2, 0, "answer sync"),
+            (PING, 0, "ping ping"),
+            (-8, 0, "answer setWatches"),
+            (9, 0, "answer ?"),
+        ] {
+            let header = [&i32::to_be_bytes(xid)[..], &[0; 8], &i32::to_be_bytes(error)].concat();
+            assert_eq!(reply(&mut traffic, &header), expected);
+        }
+        assert!(traffic.expected.is_empty());
+    }
+
+    #[test]
+    fn a_frame_is_whole_or_waits_or_is_none() {
+        let mut bytes = BytesMut::from(&[0, 0, 0, 2, 7][..]);
+        assert_eq!(split_frame(&mut bytes).unwrap(), None);
+        bytes.extend_from_slice(&[8, 0, 0]);
+        assert_eq!(split_frame(&mut bytes).unwrap().unwrap(), [0, 0, 0, 2, 7, 8][..]);
+        assert_eq!(split_frame(&mut bytes).unwrap(), None);
+        for (length, fits) in [(LONGEST, true), (LONGEST + 1, false), (u32::MAX as usize, false)] {
+            let length = u32::try_from(length).unwrap().to_be_bytes();
+            assert_eq!(split_frame(&mut BytesMut::from(&length[..])).is_ok(), fits, "{length:?}");
+        }
+    }
+
+    fn send(traffic: &mut ZkTraffic, body: &[u8]) {
+        let request = traffic.request(&mut frame(body)).unwrap().unwrap();
+        traffic.forwarded(&request, None);
+    }
+
+    fn reply(traffic: &mut ZkTraffic, body: &[u8]) -> String {
+        let reply = traffic.reply(&mut frame(body)).unwrap().unwrap();
+        let kind = match reply.kind {
+            ReplyKind::Answer => "answer",
+            ReplyKind::Notification => "notification",
+            ReplyKind::Ping => "ping",
+            ReplyKind::Swallowed(_) => "swallowed",
+        };
+        format!("{kind} {}", reply.text)
+    }
+
+    fn frame(body: &[u8]) -> BytesMut {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        BytesMut::from(&[&length[..], body].concat()[..])
+    }
+}
