@@ -181,7 +181,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// When this proxy knows no commands.
+    /// When this proxy knows no commands, or no pings where `then` is about them.
     #[must_use = "a fault that did not land proves nothing: ask the handle"]
     pub fn swallow_reply_then(
         &self,
@@ -329,8 +329,9 @@ impl Drop for Proxy {
     }
 }
 
-/// Matches requests of ZooKeeper of this `name`, where `*` is any, of which a path contains `part`:
-/// that of the request itself, or of a member of a `multi`.
+/// Matches requests of ZooKeeper of this `name`, where `*` is any, that have a word containing `part`
+/// behind it: mostly a path, of the request itself or of a member of a `multi`. The words are those
+/// of [`Proxy::zk`]. An empty `part` is in every request.
 pub fn zk_request(name: &str, part: &str) -> impl Fn(&[Bytes]) -> bool + Send + Sync + use<> {
     let (name, part) = (name.to_owned(), part.to_owned());
     move |words| {

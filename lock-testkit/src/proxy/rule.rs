@@ -226,14 +226,13 @@ enum Fate {
 
 /// Whether this is the last of those that `left` counts. Who asks holds the lock of all rules.
 pub(crate) fn counts_down(left: &AtomicU64, taken: bool) -> bool {
-    match left.load(Ordering::SeqCst) {
-        DISARMED => false,
-        1 if taken => false,
-        now => {
-            left.store(now - 1, Ordering::SeqCst);
-            now == 1
-        }
-    }
+    // One step, for the handle disarms without that lock.
+    let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| match now {
+        DISARMED => None,
+        1 if taken => None,
+        now => Some(now - 1),
+    });
+    before == Ok(1)
 }
 
 /// Counts a connection that stands still.
