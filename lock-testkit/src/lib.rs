@@ -18,6 +18,8 @@ mod sentinel;
 mod tls;
 mod tools;
 mod wait;
+#[cfg(feature = "zk")]
+mod zk;
 
 pub use cluster::{Cluster, key_slot};
 #[cfg(feature = "etcd")]
@@ -34,3 +36,7 @@ pub use sentinel::{SentinelOptions, Sentinels};
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsOptions};
 pub use wait::eventually;
+#[cfg(feature = "zk")]
+pub use zk::{
+    Zk, ZkAcl, ZkClient, ZkError, ZkEvent, ZkEventKind, ZkMode, ZkOptions, ZkSession, ZkStat,
+};

@@ -23,7 +23,7 @@ impl TlsOptions {
         self.plain_port
     }
 
-    #[cfg(feature = "etcd")]
+    #[cfg(any(feature = "etcd", feature = "zk"))]
     pub(crate) fn asks_clients(&self) -> bool {
         self.client_certificates
     }
@@ -109,7 +109,7 @@ impl Tls {
         self.dir.join(SERVER_CERT)
     }
 
-    #[cfg(feature = "etcd")]
+    #[cfg(any(feature = "etcd", feature = "zk"))]
     pub(crate) fn server_key_path(&self) -> PathBuf {
         self.dir.join(SERVER_KEY)
     }
