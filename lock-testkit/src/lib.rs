@@ -28,7 +28,7 @@ pub use etcd::{Etcd, EtcdCluster, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, 
 pub use grpc::GrpcProxy;
 pub use port::Port;
 pub use process::Process;
-pub use proxy::{HoldHandle, Proxy, Swallow, SwallowHandle};
+pub use proxy::{Frame, FrameKind, HoldHandle, Proxy, Swallow, SwallowHandle, zk_request};
 pub use redis::Redis;
 pub use redis_options::{Flavour, RedisOptions};
 pub use resp::{Resp, Value};

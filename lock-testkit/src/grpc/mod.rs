@@ -136,10 +136,12 @@ impl GrpcProxy {
     ///
     /// # Panics
     ///
-    /// When `nth` is 0.
+    /// When `nth` is 0, or `then` is for connections alone.
     #[must_use = "a fault that did not land proves nothing: ask the handle"]
     pub fn swallow_reply_then(&self, then: Swallow, path: &str, nth: u64) -> ReplySwallow {
         assert!(nth > 0, "the next call is number 1");
+        let known = matches!(then, Swallow::ThenCut | Swallow::ThenSilence);
+        assert!(known, "{then:?} is not for gRPC");
         self.shared.add_swallow(SwallowRule::new(path, nth, then))
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::message::PREFIX;
 use super::rule::{self, CallRule, Kind, ReplySwallow, Rule, SwallowRule};
+use crate::proxy::counts_down;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -171,7 +172,7 @@ impl Ticket {
         book.rules.retain(|rule| rule.strong_count() > 0);
         for rule in book.rules.iter().filter_map(Weak::upgrade) {
             let Kind::Fail { left, .. } = &rule.kind else { continue };
-            let turn = |left| rule::counts_down(left, fail.is_some());
+            let turn = |left| counts_down(left, fail.is_some());
             if rule.is_for(&path) && left.as_ref().is_none_or(turn) {
                 fail.get_or_insert(rule);
             }

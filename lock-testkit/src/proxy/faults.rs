@@ -12,8 +12,11 @@ pub(super) struct Faults {
     pub(super) one_byte_chunks: bool,
     pub(super) refuse: bool,
     pub(super) drop_notifications: bool,
+    pub(super) only_pings: bool,
     /// How often the links were to be reset.
     pub(super) resets: u64,
+    /// How often the links were to be closed.
+    pub(super) closes: u64,
 }
 
 impl Faults {
@@ -25,7 +28,9 @@ impl Faults {
             one_byte_chunks: false,
             refuse: false,
             drop_notifications: false,
+            only_pings: false,
             resets: 0,
+            closes: 0,
         }
     }
 

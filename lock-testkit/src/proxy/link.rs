@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -44,6 +44,14 @@ impl Shared {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// Returns when the links were told to end after `before`, and how.
+    async fn told_to_end(&self, before: &Faults) -> End {
+        let told =
+            |faults: &Faults| (faults.resets, faults.closes) != (before.resets, before.closes);
+        self.until(told).await;
+        if self.faults().resets == before.resets { End::Closed } else { End::Reset }
+    }
+
     /// Returns when this holds of the faults.
     pub(super) async fn until(&self, condition: impl FnMut(&Faults) -> bool) {
         // The sender is a part of `self`, so waiting cannot fail.
@@ -72,34 +80,46 @@ pub(super) enum End {
     Silent,
 }
 
-/// Passes what comes from `client` until the link ends.
-pub(super) async fn run(mut client: TcpStream, shared: Arc<Shared>) {
-    let _counted = Counted::new(&shared);
-    let (refuse, resets) = {
-        let faults = shared.faults();
-        (faults.refuse, faults.resets)
-    };
-    if refuse {
+/// Passes what comes from `client` until the link ends. It is the link of this `number`.
+pub(super) async fn run(mut client: TcpStream, shared: Arc<Shared>, number: usize) {
+    let counted = Counted::new(&shared);
+    let before = shared.faults().clone();
+    if before.refuse {
         return reset(&client);
     }
     let mut server = None;
-    let end = tokio::select! {
-        end = pass(&mut client, &mut server, &shared) => end,
-        () = shared.until(|faults| faults.resets != resets) => End::Reset,
+    let mut end = tokio::select! {
+        end = pass(&mut client, &mut server, &shared, number) => end,
+        end = shared.told_to_end(&before) => end,
     };
     if end == End::Silent {
-        tokio::select! {
-            () = listen_in_vain(&mut client) => {}
-            () = shared.until(|faults| faults.resets != resets) => reset(&client),
-        }
+        end = tokio::select! {
+            () = listen_in_vain(&mut client) => End::Closed,
+            end = shared.told_to_end(&before) => end,
+        };
     }
     if end == End::Reset {
         reset(&client);
         server.iter().for_each(reset);
+        return;
+    }
+    drop((server, counted));
+    // Bytes that nobody has read would turn the end into a reset: so it is told first, and what the
+    // client still says is read until it goes.
+    if client.shutdown().await.is_ok() {
+        tokio::select! {
+            () = listen_in_vain(&mut client) => {}
+            () = shared.until(|faults| faults.resets != before.resets) => reset(&client),
+        }
     }
 }
 
-async fn pass(client: &mut TcpStream, server: &mut Option<TcpStream>, shared: &Shared) -> End {
+async fn pass(
+    client: &mut TcpStream,
+    server: &mut Option<TcpStream>,
+    shared: &Shared,
+    number: usize,
+) -> End {
     // The server must not see a connection that the network has not let through.
     shared.until(|faults| !faults.request.stalled).await;
     let target = shared.faults().target;
@@ -113,8 +133,8 @@ async fn pass(client: &mut TcpStream, server: &mut Option<TcpStream>, shared: &S
     let traffic = Mutex::new(shared.protocol.traffic());
     let (client_read, client_write) = client.split();
     let (server_read, server_write) = server.split();
-    let request = Pump::new(Way::Request, shared, &traffic);
-    let reply = Pump::new(Way::Reply, shared, &traffic);
+    let request = Pump::new(Way::Request, shared, &traffic, number);
+    let reply = Pump::new(Way::Reply, shared, &traffic, number);
     let both = tokio::try_join!(
         request.run(client_read, server_write),
         reply.run(server_read, client_write),

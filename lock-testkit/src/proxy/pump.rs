@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::faults::Way;
 use super::link::{End, Shared};
+use super::record::{Frame, FrameKind};
 use super::rule::Swallow;
-use super::traffic::{Reply, ReplyKind, Request, Traffic};
+use super::traffic::{Protocol, Reply, ReplyKind, Request, Traffic};
 
 /// Reads, decides, and lets a queue bring the delays about: many frames are on their way at once.
 pub(super) struct Pump<'a> {
@@ -20,11 +21,20 @@ pub(super) struct Pump<'a> {
     traffic: &'a Mutex<Box<dyn Traffic>>,
     /// Whether something was lost: nothing passes any more.
     lost: bool,
+    /// Whether an answer was lost while pings were not: nothing but those passes any more.
+    only_pings: bool,
+    /// Of the link.
+    number: usize,
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(way: Way, shared: &'a Shared, traffic: &'a Mutex<Box<dyn Traffic>>) -> Self {
-        Self { way, shared, traffic, lost: false }
+    pub(super) fn new(
+        way: Way,
+        shared: &'a Shared,
+        traffic: &'a Mutex<Box<dyn Traffic>>,
+        number: usize,
+    ) -> Self {
+        Self { way, shared, traffic, lost: false, only_pings: false, number }
     }
 
     /// Passes everything until the sender closes; an error is the end of the other direction too.
@@ -56,16 +66,20 @@ impl<'a> Pump<'a> {
         }
     }
 
+    /// Returns whether the link ends here.
     async fn requests(&mut self, bytes: &mut BytesMut, queue: &Queue) -> Result<bool, End> {
         while let Some(request) = self.next_request(bytes)? {
             let hold = {
                 let mut rules = self.shared.rules();
-                rules.count(&request.words);
+                rules.count(self.shared.protocol.name(&request.words));
                 rules.hold_for(&request.words)
             };
-            if let Some(hold) = hold {
-                hold.pass().await;
+            if let Some(hold) = hold
+                && let Some(end) = hold.pass().await
+            {
+                return Ok(self.end(queue, end).await);
             }
+            self.record(FrameKind::Request, || text(&request.words));
             let swallow = self.shared.rules().take_swallow(&request.words);
             self.traffic().forwarded(&request, swallow);
             self.queue(queue, request.frame).await;
@@ -76,24 +90,34 @@ impl<'a> Pump<'a> {
     /// Returns whether the link ends here.
     async fn replies(&mut self, bytes: &mut BytesMut, queue: &Queue) -> Result<bool, End> {
         while let Some(reply) = self.next_reply(bytes)? {
-            match reply.kind {
-                ReplyKind::Notification if self.shared.faults().drop_notifications => {
-                    self.shared.rules().notifications_lost += 1;
-                }
-                ReplyKind::Notification | ReplyKind::Answer => {
-                    self.queue(queue, reply.frame).await;
-                }
+            let kind = match reply.kind {
                 ReplyKind::Swallowed(rule) => {
                     rule.land();
-                    let end = match rule.then {
-                        Swallow::ThenCut => End::Closed,
-                        Swallow::ThenSilence => End::Silent,
-                    };
-                    // Behind the replies that are still on their way.
-                    let _ = queue.send((Instant::now(), Step::End(end))).await;
-                    return Ok(true);
+                    match rule.then {
+                        Swallow::ThenCut => return Ok(self.end(queue, End::Closed).await),
+                        Swallow::ThenReset => return Ok(self.end(queue, End::Reset).await),
+                        Swallow::ThenSilence => return Ok(self.end(queue, End::Silent).await),
+                        Swallow::ThenPings => self.only_pings = true,
+                    }
+                    continue;
                 }
-            }
+                ReplyKind::Ping => FrameKind::Reply,
+                _ if self.only_pings || self.shared.faults().only_pings => {
+                    self.only_pings = true;
+                    continue;
+                }
+                ReplyKind::Notification if self.shared.faults().drop_notifications => {
+                    self.shared.rules().notifications_lost += 1;
+                    continue;
+                }
+                ReplyKind::Notification => {
+                    self.shared.rules().count_notification(self.number);
+                    FrameKind::Notification
+                }
+                ReplyKind::Answer => FrameKind::Reply,
+            };
+            self.record(kind, || reply.text);
+            self.queue(queue, reply.frame).await;
         }
         Ok(false)
     }
@@ -120,6 +144,19 @@ impl<'a> Pump<'a> {
         let due = Instant::now() + delay + jitter.mul_f64(fastrand::f64());
         // Nobody takes it when the other end is gone, and then the link ends.
         let _ = queue.send((due, Step::Write(frame))).await;
+    }
+
+    /// Ends the link behind what is still on its way.
+    async fn end(&self, queue: &Queue, end: End) -> bool {
+        let _ = queue.send((Instant::now(), Step::End(end))).await;
+        true
+    }
+
+    fn record(&self, kind: FrameKind, text: impl FnOnce() -> String) {
+        if self.shared.protocol == Protocol::Zk {
+            let (at, connection) = (std::time::Instant::now(), self.number);
+            self.shared.rules().record.push(Frame { at, connection, kind, text: text() });
+        }
     }
 
     fn traffic(&self) -> MutexGuard<'_, Box<dyn Traffic>> {
@@ -158,6 +195,11 @@ async fn write(
     }
     let_through().await;
     to.shutdown().await.map_err(|_| End::Reset)
+}
+
+fn text(words: &[Bytes]) -> String {
+    let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
+    words.join(" ")
 }
 
 enum Step {

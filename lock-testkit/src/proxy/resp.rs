@@ -92,7 +92,7 @@ impl Traffic for RespTraffic {
     fn reply(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Reply>> {
         let Some((value, length)) = parse(bytes)? else { return Ok(None) };
         let frame = bytes.split_to(length).freeze();
-        Ok(Some(Reply { frame, kind: self.kind(&value) }))
+        Ok(Some(Reply { frame, kind: self.kind(&value), text: String::new() }))
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
             kinds.push(match reply.kind {
                 ReplyKind::Answer => "answer",
                 ReplyKind::Notification => "notification",
-                ReplyKind::Swallowed(_) => "swallowed",
+                ReplyKind::Ping | ReplyKind::Swallowed(_) => "another",
             });
         }
         kinds.join(" ")

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -9,18 +10,27 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::link::End;
+use super::record::Frame;
 use crate::wait::scaled;
 
 /// What becomes of a connection that has lost a reply. Replies have no number in RESP, so the next
-/// one would be taken for the lost one.
+/// one would be taken for the lost one; in ZooKeeper's protocol they have one, and a client takes
+/// it for an error when they are out of order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Swallow {
-    /// It is closed, when the replies before it are through.
+    /// It is closed, when the replies before it are through: the client reads an end of file.
     #[default]
     ThenCut,
     /// It stays open, and nothing passes any more in either direction.
     ThenSilence,
+    /// It is closed by `RST`, when the replies before it are through. What the client has not read
+    /// by then may be lost to it. Not for gRPC.
+    ThenReset,
+    /// It stays open and looks alive: requests go on to the server and are applied, and nothing
+    /// comes back but the answers to pings. For ZooKeeper only.
+    ThenPings,
 }
 
 /// The reply that is to be lost. Dropping this does not call it off.
@@ -46,9 +56,9 @@ impl SwallowHandle {
         assert!(lost.is_ok(), "no reply was swallowed within {deadline:?}");
     }
 
-    /// Calls it off, if no command has matched yet.
+    /// Calls it off, if its command has not come yet.
     pub fn disarm(&self) {
-        self.rule.armed.send_replace(false);
+        self.rule.left.store(DISARMED, Ordering::SeqCst);
     }
 }
 
@@ -78,11 +88,32 @@ impl HoldHandle {
 
     /// Lets everything go on, and holds nothing any more.
     pub fn release(self) {}
+
+    /// Closes the connections that stand still, so that what was held never reaches the server, and
+    /// holds nothing any more. Requests before it are through.
+    pub fn close(self) {
+        self.end(End::Closed);
+    }
+
+    /// As [`close`](HoldHandle::close), by `RST`.
+    pub fn reset(self) {
+        self.end(End::Reset);
+    }
+
+    fn end(&self, end: End) {
+        self.rule.fate.send_replace(Fate::Over(end));
+    }
 }
 
 impl Drop for HoldHandle {
     fn drop(&mut self) {
-        self.rule.released.send_replace(true);
+        self.rule.fate.send_if_modified(|fate| {
+            let held = *fate == Fate::Held;
+            if held {
+                *fate = Fate::Released;
+            }
+            held
+        });
     }
 }
 
@@ -95,14 +126,17 @@ pub(super) struct Rules {
     holds: Vec<Weak<HoldRule>>,
     pub(super) seen: BTreeMap<String, u64>,
     pub(super) notifications_lost: u64,
+    /// Those that have passed, by the number of their link.
+    pub(super) notifications: BTreeMap<usize, u64>,
+    pub(super) record: Vec<Frame>,
 }
 
 impl Rules {
-    pub(super) fn swallow(&mut self, then: Swallow, matcher: Matcher) -> SwallowHandle {
+    pub(super) fn swallow(&mut self, nth: u64, then: Swallow, matcher: Matcher) -> SwallowHandle {
         let rule = Arc::new(SwallowRule {
             matcher,
             then,
-            armed: watch::Sender::new(true),
+            left: AtomicU64::new(nth),
             landed: watch::Sender::new(false),
         });
         self.swallows.push(Arc::clone(&rule));
@@ -112,39 +146,48 @@ impl Rules {
     pub(super) fn hold(&mut self, matcher: Matcher) -> HoldHandle {
         let rule = Arc::new(HoldRule {
             matcher,
-            released: watch::Sender::new(false),
+            fate: watch::Sender::new(Fate::Held),
             holding: watch::Sender::new(0),
         });
         self.holds.push(Arc::downgrade(&rule));
         HoldHandle { rule }
     }
 
-    pub(super) fn count(&mut self, words: &[Bytes]) {
-        if let Some(name) = words.first() {
-            let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    pub(super) fn count(&mut self, name: Option<String>) {
+        if let Some(name) = name {
             *self.seen.entry(name).or_default() += 1;
         }
     }
 
+    pub(super) fn count_notification(&mut self, link: usize) {
+        *self.notifications.entry(link).or_default() += 1;
+    }
+
     /// The rule that wants this command's reply; it has no other chance.
     pub(super) fn take_swallow(&mut self, words: &[Bytes]) -> Option<Arc<SwallowRule>> {
-        self.swallows.retain(|rule| *rule.armed.borrow());
-        let matching = self.swallows.iter().position(|rule| (rule.matcher)(words))?;
-        Some(self.swallows.remove(matching))
+        self.swallows.retain(|rule| rule.left.load(Ordering::SeqCst) != DISARMED);
+        let mut taken = None;
+        for rule in &self.swallows {
+            if (rule.matcher)(words) && counts_down(&rule.left, taken.is_some()) {
+                taken = Some(Arc::clone(rule));
+            }
+        }
+        taken
     }
 
     /// The rule that holds this command back.
     pub(super) fn hold_for(&mut self, words: &[Bytes]) -> Option<Arc<HoldRule>> {
         self.holds.retain(|rule| rule.strong_count() > 0);
         let mut rules = self.holds.iter().filter_map(Weak::upgrade);
-        rules.find(|rule| !*rule.released.borrow() && (rule.matcher)(words))
+        rules.find(|rule| *rule.fate.borrow() == Fate::Held && (rule.matcher)(words))
     }
 }
 
 pub(super) struct SwallowRule {
     matcher: Matcher,
     pub(super) then: Swallow,
-    armed: watch::Sender<bool>,
+    /// How many commands are still to come until its own; see [`counts_down`].
+    left: AtomicU64,
     landed: watch::Sender<bool>,
 }
 
@@ -156,17 +199,40 @@ impl SwallowRule {
 
 pub(super) struct HoldRule {
     matcher: Matcher,
-    released: watch::Sender<bool>,
+    fate: watch::Sender<Fate>,
     holding: watch::Sender<usize>,
 }
 
 impl HoldRule {
-    /// Waits until the handle lets go.
-    pub(super) async fn pass(&self) {
+    /// Waits until the handle lets go, and returns how the link ends if it does.
+    pub(super) async fn pass(&self) -> Option<End> {
         let _held = Held::new(&self.holding);
         // The sender lives as long as this, so waiting cannot fail.
-        let _ = self.released.subscribe().wait_for(|released| *released).await;
+        let _ = self.fate.subscribe().wait_for(|fate| *fate != Fate::Held).await;
+        match *self.fate.borrow() {
+            Fate::Held | Fate::Released => None,
+            Fate::Over(end) => Some(end),
+        }
     }
+}
+
+/// What becomes of what is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Held,
+    Released,
+    Over(End),
+}
+
+/// Whether this is the last of those that `left` counts. Who asks holds the lock of all rules.
+pub(crate) fn counts_down(left: &AtomicU64, taken: bool) -> bool {
+    // One step, for the handle disarms without that lock.
+    let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| match now {
+        DISARMED => None,
+        1 if taken => None,
+        now => Some(now - 1),
+    });
+    before == Ok(1)
 }
 
 /// Counts a connection that stands still.
@@ -196,5 +262,20 @@ impl fmt::Debug for HoldRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holding = *self.holding.borrow();
         f.debug_struct("HoldRule").field("holding", &holding).finish()
+    }
+}
+
+pub(crate) const DISARMED: u64 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nth_is_hit_once_and_a_taken_one_is_left_for_the_next() {
+        let left = AtomicU64::new(2);
+        let hits: Vec<_> =
+            [false, true, true, false, false].map(|taken| counts_down(&left, taken)).to_vec();
+        assert_eq!(hits, [false, false, false, true, false]);
     }
 }

@@ -9,12 +9,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::resp::RespTraffic;
 use super::rule::SwallowRule;
+use super::zk::ZkTraffic;
 
 /// The protocol that a proxy knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Bytes,
     Resp,
+    Zk,
 }
 
 impl Protocol {
@@ -23,7 +25,14 @@ impl Protocol {
         match self {
             Self::Bytes => Box::new(ByteTraffic),
             Self::Resp => Box::new(RespTraffic::default()),
+            Self::Zk => Box::new(ZkTraffic::default()),
         }
+    }
+
+    /// The name of a request, by which it is counted.
+    pub(super) fn name(self, words: &[Bytes]) -> Option<String> {
+        let name = String::from_utf8_lossy(words.first()?);
+        Some(if self == Self::Resp { name.to_ascii_uppercase() } else { name.into_owned() })
     }
 }
 
@@ -48,6 +57,8 @@ pub(super) struct Request {
 pub(super) struct Reply {
     pub(super) frame: Bytes,
     pub(super) kind: ReplyKind,
+    /// For the record. Empty where there is none.
+    pub(super) text: String,
 }
 
 pub(super) enum ReplyKind {
@@ -55,6 +66,8 @@ pub(super) enum ReplyKind {
     Answer,
     /// Nobody asked for it.
     Notification,
+    /// Tells that the link is alive, and nothing else.
+    Ping,
     /// Belongs to a request whose reply is to be lost.
     Swallowed(Arc<SwallowRule>),
 }
@@ -71,6 +84,7 @@ impl Traffic for ByteTraffic {
 
     fn reply(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Reply>> {
         let frame = bytes.split().freeze();
-        Ok((!frame.is_empty()).then_some(Reply { frame, kind: ReplyKind::Answer }))
+        let kind = ReplyKind::Answer;
+        Ok((!frame.is_empty()).then(|| Reply { frame, kind, text: String::new() }))
     }
 }

@@ -7,7 +7,9 @@ mod cluster;
 mod process;
 mod proxy;
 mod proxy_resp;
+mod proxy_zk;
 mod redis;
 mod sentinel;
 #[cfg(feature = "tls")]
 mod tls;
+mod zk_peer;
