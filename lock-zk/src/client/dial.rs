@@ -1,0 +1,181 @@
+//! Getting a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use lockcore::options::Tls;
+use lockcore::{Error, ErrorKind, Result, Ttl};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zookeeper_client::{Client, Error as ZkError, TlsOptions};
+
+use super::Connection;
+use crate::config::ZkConfig;
+use crate::error::{self, Effect};
+
+/// The members of a cluster, and how to speak with them.
+pub(crate) struct Cluster {
+    members: Vec<(String, u16)>,
+    chroot: String,
+    login: Option<(String, String)>,
+    tls: Option<TlsOptions>,
+    limit: Duration,
+}
+
+impl Cluster {
+    pub(crate) fn new(config: &ZkConfig) -> Result<Self> {
+        Ok(Self {
+            members: config.members.clone(),
+            chroot: config.chroot.clone(),
+            login: config.login.clone(),
+            tls: config.tls.as_ref().map(tls_options).transpose()?,
+            limit: config.limits.request_timeout,
+        })
+    }
+
+    /// How long one request may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Opens a session that ends when nobody was heard of for `timeout`, if the server likes that;
+    /// it says what it gave.
+    pub(crate) async fn open(self: &Arc<Self>, asked: Duration) -> Result<Arc<Connection>> {
+        // Whoever asks may go, and the session that comes of it is ended all the same.
+        let (cluster, runtime) = (self.clone(), tokio::runtime::Handle::current());
+        let opened = runtime.spawn(async move { cluster.dial(asked).await }).await;
+        let client = opened.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"))
+        })?;
+        Ok(Arc::new(Connection::new(client, self.login.is_some(), self.limit)))
+    }
+
+    async fn dial(&self, asked: Duration) -> Result<Client> {
+        // A member that is silent for so long is left for another one.
+        let patience = (asked * 3 / 10).min(self.limit);
+        let mut connector = Client::connector()
+            .with_session_timeout(asked)
+            .with_connection_timeout(patience)
+            .with_fail_eagerly();
+        if let Some((user, password)) = &self.login {
+            connector = connector.with_auth("digest", format!("{user}:{password}").as_bytes());
+        }
+        let address = self.address();
+        let connected = async {
+            match &self.tls {
+                Some(tls) => connector.with_tls(tls.clone()).secure_connect(&address).await,
+                None => connector.connect(&address).await,
+            }
+        };
+        // Each member may be tried, and one of them is to be heard out.
+        let limit = self.limit * 2;
+        let error = match timeout(limit, connected).await {
+            Ok(Ok(client)) => return Ok(client),
+            Ok(Err(error @ (ZkError::AuthFailed | ZkError::BadArguments(_)))) => {
+                return Err(error::of(error, Effect::None));
+            }
+            Ok(Err(error)) => error,
+            Err(_) => ZkError::Timeout,
+        };
+        Err(self.diagnose().await.with_source(error))
+    }
+
+    /// `host:port,host:port/chroot`.
+    fn address(&self) -> String {
+        let members = self.members.iter().map(|(host, port)| match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        });
+        members.collect::<Vec<_>>().join(",") + &self.chroot
+    }
+
+    /// Why no member gave us a session. The client library does not say, so each is called on.
+    async fn diagnose(&self) -> Error {
+        let mut message = "no member is named";
+        for (host, port) in &self.members {
+            let called = TcpStream::connect((host.as_str(), *port));
+            message = match timeout(CALL, called).await {
+                Ok(Ok(_)) if self.tls.is_some() => {
+                    "what listens there gave us no session: is it a TLS port (`secureClientPort`) of \
+                     ZooKeeper, does `tls_ca` name the authority of its certificate, is that valid \
+                     for this host, does it want a certificate of ours (`tls_cert` and `tls_key`), \
+                     and are most members up?"
+                }
+                Ok(Ok(_)) => {
+                    "what listens there gave us no session: is it ZooKeeper's port for clients and \
+                     without TLS (else say `zks://`), are most members up, and does it take more \
+                     connections from here (`maxClientCnxns`)?"
+                }
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    "nothing listens there: is the server up, and are host and port right?"
+                }
+                Ok(Err(error)) if error.to_string().contains("lookup") => {
+                    "the host name cannot be resolved: is it right?"
+                }
+                Ok(Err(_)) => "the member cannot be reached",
+                Err(_) => "the member did not answer in time",
+            };
+        }
+        Error::new(ErrorKind::Unavailable, message)
+    }
+}
+
+/// The shortest and the longest session that the server gives, and a session to try things in.
+pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Connection>)> {
+    let (brief, long) = futures_util::future::try_join(
+        cluster.open(SHORTEST),
+        cluster.open(Duration::from_millis(i32::MAX.unsigned_abs().into())),
+    )
+    .await?;
+    let longest = long.session_timeout().min(Ttl::MAX.as_duration());
+    let shortest = brief.session_timeout();
+    // It is a session like any other, and ends with its connection at the latest.
+    let _ = long.end().await;
+    Ok((Ttl::new(shortest)?, Ttl::new(longest)?, brief))
+}
+
+fn tls_options(tls: &Tls) -> Result<TlsOptions> {
+    let text = |pem: &[u8], what: &str| {
+        String::from_utf8(pem.to_vec()).map_err(|_| unreadable(what)).and_then(|pem| {
+            let has_any = pem.contains("-----BEGIN ");
+            has_any.then_some(pem).ok_or_else(|| unreadable(what))
+        })
+    };
+    let mut options = TlsOptions::new();
+    match tls.authority() {
+        Some(pem) => {
+            let pem = text(pem, "tls_ca")?;
+            let read = options.with_pem_ca(&pem);
+            options = read.map_err(|error| unreadable("tls_ca").with_source(error))?;
+        }
+        None => {
+            let trusted = rustls_native_certs::load_native_certs().certs;
+            let all: String = trusted.iter().map(|certificate| in_pem(certificate)).collect();
+            if !all.is_empty() {
+                let read = options.with_pem_ca(&all);
+                options =
+                    read.map_err(|error| unreadable("the system's store").with_source(error))?;
+            }
+        }
+    }
+    if let Some((certificate, key)) = tls.identity() {
+        let (certificate, key) = (text(certificate, "tls_cert")?, text(key, "tls_key")?);
+        let read = options.with_pem_identity(&certificate, &key);
+        options = read.map_err(|error| unreadable("tls_cert or tls_key").with_source(error))?;
+    }
+    Ok(options)
+}
+
+fn in_pem(certificate: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+fn unreadable(what: &str) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("{what} is not in PEM, or cannot be used"))
+}
+
+/// What the shortest session of all is asked for with: less makes the client library hasty.
+const SHORTEST: Duration = Duration::from_secs(1);
+const CALL: Duration = Duration::from_millis(500);

@@ -1,0 +1,45 @@
+//! What the store is able to do, and we are allowed to.
+
+use std::sync::Arc;
+
+use lockcore::{BootInstant, EntryId, Guarantees, Result, Rule, Ttl};
+
+use crate::client::{Cluster, Connection, LinedUp, range};
+use crate::config::BACKEND;
+use crate::names::{self, Directory};
+
+/// Learns which TTLs the server gives, and sees that we may do what locks need.
+pub(super) async fn trial(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
+    let (shortest, longest, connection) = range(cluster).await?;
+    let tried = try_out(&connection, prefix).await;
+    let ended = connection.end().await;
+    tried?;
+    ended?;
+    Ok((shortest, longest))
+}
+
+/// Makes and removes a node under a name that no lock has.
+async fn try_out(connection: &Connection, prefix: &str) -> Result<()> {
+    let directory = Directory::trial(prefix);
+    let stem = directory.at(&names::mark(EntryId::random()?));
+    let until = BootInstant::now().saturating_add(connection.session_timeout());
+    for parents in [false, true, true] {
+        let lined_up = connection.line_up(directory.path(), &stem, "", parents, until).await?;
+        if let LinedUp::Done(node, _) = lined_up {
+            connection.remove(&node.path).await?;
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn guarantees((shortest, longest): (Ttl, Ttl)) -> Guarantees {
+    Guarantees::all(BACKEND)
+        .with_ttl(shortest..=longest)
+        .except(
+            Rule::R1,
+            "a lock may be granted twice when somebody deletes its node; the holder learns it within \
+             a third of the TTL",
+        )
+        .except(Rule::R2, "tokens fall if the ensemble loses its data, or is restored from a backup")
+}

@@ -1,0 +1,236 @@
+//! What stands in the store, and how it is called.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+
+use lockcore::record::{ModeWord, escape};
+use lockcore::{EntryId, LockName, Mode};
+
+/// The directory of one name: those who hold it or wait for it have a node each in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Directory {
+    path: String,
+}
+
+impl Directory {
+    /// The directory of `name` under `prefix`.
+    ///
+    /// Letters, digits and `._-` stay as they are, every other byte becomes `%XX`; so does the first
+    /// byte of the names that ZooKeeper keeps for itself. A name has no slash then, so no name's
+    /// directory is in another's.
+    pub(crate) fn new(prefix: &str, name: &LockName) -> Self {
+        let mut path = top(prefix);
+        path.push('/');
+        let name = name.as_str();
+        if [".", "..", "zookeeper"].contains(&name) {
+            for byte in name.bytes() {
+                write!(path, "%{byte:02X}").expect("BUG: a string takes all");
+            }
+        } else {
+            escape(&mut path, name, b"._-");
+        }
+        Self { path }
+    }
+
+    /// The directory of no name, to try things in.
+    pub(crate) fn trial(prefix: &str) -> Self {
+        Self { path: top(prefix) + "/~" }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path of a node in it, or the beginning of one.
+    pub(crate) fn at(&self, node: &str) -> String {
+        format!("{}/{node}", self.path)
+    }
+}
+
+/// The directory of all names; empty for the root.
+pub(crate) fn top(prefix: &str) -> String {
+    if prefix.is_empty() { String::new() } else { format!("/{prefix}") }
+}
+
+/// What all nodes of an acquisition begin with: Curator calls it a protected node.
+pub(crate) fn mark(id: EntryId) -> String {
+    let id = id.as_u128();
+    let part = |shift: u32, digits: u32| (id >> shift) & ((1 << (digits * 4)) - 1);
+    format!(
+        "{PROTECTED}{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        part(96, 8),
+        part(80, 4),
+        part(64, 4),
+        part(48, 4),
+        part(0, 12)
+    )
+}
+
+/// What the name of an acquisition's node is, up to the number that the store adds.
+pub(crate) fn stem(id: EntryId, mode: Mode) -> String {
+    let mut stem = mark(id);
+    if mode != Mode::Exclusive {
+        write!(stem, "-{}", ModeWord(mode)).expect("BUG: a string takes all");
+    }
+    stem.push_str(LOCK);
+    stem
+}
+
+/// A node in the directory of a name: somebody who holds it or waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Contender {
+    pub(crate) node: String,
+    pub(crate) mode: Mode,
+    /// Whether one of us has made it, by its name.
+    pub(crate) is_ours: bool,
+    number: i64,
+}
+
+impl Contender {
+    /// Reads the name of a node; `None` for one that has no place in a queue.
+    pub(crate) fn read(node: &str) -> Option<Self> {
+        if let Some((mode, number)) = ours(node) {
+            return Some(Self { node: node.to_owned(), mode, is_ours: true, number });
+        }
+        let mode = Mode::Exclusive;
+        Some(Self { node: node.to_owned(), mode, is_ours: false, number: trailing_number(node)? })
+    }
+
+    /// Who came first. The numbers are those of one counter of 32 bits, which goes on below zero.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        match (i32::try_from(self.number), i32::try_from(other.number)) {
+            (Ok(one), Ok(other)) => one.wrapping_sub(other).cmp(&0),
+            _ => self.number.cmp(&other.number),
+        }
+    }
+}
+
+fn ours(node: &str) -> Option<(Mode, i64)> {
+    let rest = node.strip_prefix(PROTECTED)?;
+    let (id, rest) = rest.split_at_checked(UUID)?;
+    let is_id = id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    let at = rest.find(LOCK).filter(|_| is_id)?;
+    let (word, number) = (&rest[..at], &rest[at + LOCK.len()..]);
+    let mode = match word.strip_prefix('-') {
+        None if word.is_empty() => Mode::Exclusive,
+        None => return None,
+        Some(word) => ModeWord::read(word)?,
+    };
+    let is_number = number.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+    Some((mode, number.parse().ok().filter(|_| is_number)?))
+}
+
+/// The number that the store has added to a name: ten characters, of which the first may be the
+/// sign; or more digits, where it counts further.
+fn trailing_number(node: &str) -> Option<i64> {
+    let name = node.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    let digits = &node[name.len()..];
+    let is_negative = match digits.len() {
+        9 => name.ends_with('-'),
+        10 => name.ends_with("--") || name.ends_with("_-"),
+        _ => false,
+    };
+    let number: i64 = digits.parse().ok().filter(|_| is_negative || digits.len() >= 10)?;
+    Some(if is_negative { -number } else { number })
+}
+
+const PROTECTED: &str = "_c_";
+/// What Curator's locks are called, and so what kazoo can be told to look for.
+const LOCK: &str = "-lock-";
+const UUID: usize = 36;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn directory(prefix: &str, name: &str) -> Directory {
+        Directory::new(prefix, &LockName::new(name).unwrap())
+    }
+
+    fn permit(of: u32) -> Mode {
+        Mode::Permit { of: NonZeroU32::new(of).unwrap() }
+    }
+
+    #[test]
+    fn directories_are_laid_out_as_others_expect_them() {
+        assert_eq!(directory("shop", "orders-1.x_y").path(), "/shop/orders-1.x_y");
+        assert_eq!(directory("a/b", "a/b").path(), "/a/b/a%2Fb");
+        assert_eq!(directory("", "ä").path(), "/%C3%A4");
+        assert_eq!(directory("", "zookeeper").path(), "/%7A%6F%6F%6B%65%65%70%65%72");
+        assert_eq!(directory("p", "..").path(), "/p/%2E%2E");
+        assert_eq!(directory("p", "...").path(), "/p/...");
+    }
+
+    #[test]
+    fn nodes_say_whose_they_are_and_how() {
+        let id = EntryId::random().unwrap();
+        for mode in [Mode::Exclusive, Mode::Shared, permit(5)] {
+            for number in [0, 7, 2_147_483_647, -2_147_483_648, -1, 12_345_678_901] {
+                let node = format!("{}{number:010}", stem(id, mode));
+                let read = Contender::read(&node).unwrap();
+                assert_eq!((read.mode, read.number, read.is_ours), (mode, number, true), "{node}");
+                assert!(node.starts_with(&mark(id)));
+            }
+        }
+        assert_eq!(mark(id).len(), PROTECTED.len() + UUID);
+    }
+
+    #[test]
+    fn others_are_read_as_wanting_it_alone() {
+        for (node, number) in [
+            ("_c_3d5e8a1c-0000-0000-0000-000000000000-__WRIT__0000000012", 12),
+            ("0123456789abcdef0123456789abcdef__lock__0000000003", 3),
+            ("0123456789abcdef0123456789abcdef__lock__-2147483648", -2_147_483_648),
+            ("__lock__-000000001", -1),
+            ("lock-0000000001", 1),
+            ("x-lock--1000000001", -1_000_000_001),
+            ("x-lock-1000000001", 1_000_000_001),
+        ] {
+            let read = Contender::read(node).unwrap();
+            assert_eq!((read.mode, read.number, read.is_ours), (Mode::Exclusive, number, false));
+        }
+        for node in ["", "config", "lock-1", "lock-000000001x", "123456789"] {
+            assert_eq!(Contender::read(node), None, "{node}");
+        }
+    }
+
+    #[test]
+    fn numbers_go_on_below_zero() {
+        let at = |number: i64| Contender::read(&format!("lock-{number:010}")).unwrap();
+        let negative = |number: i64| Contender::read(&format!("lock-{number:010}")).unwrap();
+        assert_eq!(at(9).order(&at(10)), Ordering::Less);
+        assert_eq!(at(2_147_483_647).order(&negative(-2_147_483_648)), Ordering::Greater.reverse());
+        assert_eq!(negative(-1).order(&at(0)), Ordering::Less);
+        assert_eq!(at(5_000_000_000).order(&at(5_000_000_001)), Ordering::Less);
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_apart(a in "\\PC{1,20}", b in "\\PC{1,20}") {
+            let (one, other) = (directory("p", &a), directory("p", &b));
+            prop_assert_eq!(a == b, one == other);
+            prop_assert!(!one.path()[3..].contains('/'));
+        }
+
+        #[test]
+        fn garbage_is_somebody_or_nobody(node in "\\PC{0,60}") {
+            let _ = Contender::read(&node);
+            let _ = Contender::read(&format!("_c_{node}-lock-0000000001"));
+        }
+
+        #[test]
+        fn the_order_is_that_of_the_counter(start: i32, steps in 1u32..1_000_000) {
+            let read = |number: i32| Contender::read(&format!("x-lock-{number:010}"));
+            let later = start.wrapping_add_unsigned(steps);
+            if let (Some(one), Some(other)) = (read(start), read(later)) {
+                prop_assert_eq!(one.number, i64::from(start));
+                prop_assert_eq!(one.order(&other), Ordering::Less);
+                prop_assert_eq!(other.order(&one), Ordering::Greater);
+            }
+        }
+    }
+}
