@@ -311,7 +311,10 @@ impl ZkClient {
     ///
     /// See [`ZkClient`].
     pub async fn close(mut self) -> Result<(), ZkError> {
-        self.request(CLOSE, Writer::default()).await.map(drop)
+        self.request(CLOSE, Writer::default()).await?;
+        // Who closes first makes the server complain.
+        let _ = timeout(scaled(REPLY), self.stream.read_u8()).await;
+        Ok(())
     }
 
     async fn request(&mut self, operation: i32, body: Writer) -> Result<Vec<u8>, ZkError> {

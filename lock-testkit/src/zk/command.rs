@@ -64,6 +64,9 @@ pub(crate) fn command(
         .arg("-Dzookeeper.preAllocSize=1024")
         .arg("-Dzookeeper.jmx.log4j.disable=true")
         .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
+        // A line for each word of four letters otherwise.
+        .arg(format!("{LOG_OF}.NIOServerCnxn=warn"))
+        .arg(format!("{LOG_OF}.NettyServerCnxn=warn"))
         .arg(format!(
             "-Dzookeeper.DigestAuthenticationProvider.superDigest={}",
             digest(user, password)
@@ -127,6 +130,7 @@ pub(crate) const DATA: &str = "data";
 const CONFIGURATION: &str = "zoo.cfg";
 #[cfg(feature = "tls")]
 const CERTIFICATE_AND_KEY: &str = "server-both.pem";
+const LOG_OF: &str = "-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server";
 const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 const JAVA_ARCHIVES: &str = "/usr/share/java";
 /// A log on the standard error, and what only TLS needs and ZooKeeper's archive does not name.

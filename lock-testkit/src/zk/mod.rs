@@ -3,6 +3,7 @@
 mod acl;
 mod client;
 mod command;
+mod counters;
 mod digest;
 mod error;
 mod event;

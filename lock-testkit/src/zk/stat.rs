@@ -21,7 +21,7 @@ pub struct ZkStat {
     pub cversion: i32,
     /// How often its ACL was changed.
     pub aversion: i32,
-    /// The session it hangs on, or 0. Of a container or a node with a TTL, a negative number.
+    /// The session it hangs on, or 0, also of a container and of a node with a TTL.
     pub ephemeral_owner: i64,
     /// How long its data is.
     pub data_length: i32,

@@ -116,6 +116,23 @@ impl Zk {
         walked.unwrap_or_default()
     }
 
+    /// Limits how many nodes there may be, with this one and all below it, to so many. It needs
+    /// [`enforce_quota`](crate::ZkOptions::enforce_quota), and that the node has none yet.
+    pub async fn set_quota(&self, path: &str, nodes: u32) {
+        let mut above = QUOTAS.to_owned();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            above = format!("{above}/{name}");
+            if self.stat(&above).await.is_none() {
+                self.create(&above, "", ZkMode::Persistent).await;
+            }
+        }
+        let count = self.tree(path).await.len() + 1;
+        let limit = format!("count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit={nodes}");
+        let used = format!("count={count},bytes=0");
+        self.create(&format!("{above}/zookeeper_limits"), limit, ZkMode::Persistent).await;
+        self.create(&format!("{above}/zookeeper_stats"), used, ZkMode::Persistent).await;
+    }
+
     /// Ends a session as if it had timed out: its ephemeral nodes go, and its client hears that it
     /// is expired when it comes back. Says whether it lived.
     ///
@@ -192,5 +209,6 @@ async fn walk(client: &mut ZkClient, path: &str) -> Result<Vec<String>, ZkError>
     Ok(found)
 }
 
+const QUOTAS: &str = "/zookeeper/quota";
 const EXPIRY: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);

@@ -23,12 +23,15 @@ pub struct ZkSession {
     pub timeout: Option<Duration>,
     /// Where its client is; unknown while it has no connection to this server.
     pub client: Option<SocketAddr>,
+    /// How many requests this connection has sent, with that for the session and pings.
+    pub received: u64,
+    /// How many replies and events it was sent.
+    pub sent: u64,
     /// The nodes that go with it.
     pub ephemerals: Vec<String>,
 }
 
-/// What it tells of itself. Each panics when it does not reply within ten seconds. Nothing of it is
-/// a request of a client; what the kit itself does is left out where that can be told.
+/// What it tells of itself. Each panics when it does not reply within ten seconds.
 impl Zk {
     /// What it answers to a word of four letters, as `ruok`.
     ///
@@ -104,13 +107,15 @@ fn sessions(dump: &str, connections: &str) -> Vec<ZkSession> {
             let session = entry(&mut found, connection.session);
             session.timeout = connection.timeout;
             session.client = Some(connection.client);
+            (session.received, session.sent) = (connection.received, connection.sent);
         }
     }
     found.into_values().collect()
 }
 
 fn entry(found: &mut BTreeMap<i64, ZkSession>, id: i64) -> &mut ZkSession {
-    let new = ZkSession { id, timeout: None, client: None, ephemerals: Vec::new() };
+    let new =
+        ZkSession { id, timeout: None, client: None, received: 0, sent: 0, ephemerals: Vec::new() };
     found.entry(id).or_insert(new)
 }
 
@@ -118,6 +123,8 @@ struct Connection {
     client: SocketAddr,
     session: i64,
     timeout: Option<Duration>,
+    received: u64,
+    sent: u64,
 }
 
 impl Connection {
@@ -126,11 +133,13 @@ impl Connection {
         let (client, rest) = line.trim().strip_prefix('/')?.split_once('[')?;
         let fields = rest.split_once('(')?.1.trim_end_matches(')');
         let field = |name| fields.split(',').find_map(|field| field.strip_prefix(name));
-        let timeout = field("to=").and_then(|millis| millis.parse().ok());
+        let number = |name| field(name).and_then(|number| number.parse().ok());
         Some(Self {
             client: client.parse().ok()?,
             session: id(field("sid=")?)?,
-            timeout: timeout.map(Duration::from_millis),
+            timeout: number("to=").map(Duration::from_millis),
+            received: number("recved=").unwrap_or(0),
+            sent: number("sent=").unwrap_or(0),
         })
     }
 }
@@ -142,3 +151,26 @@ pub(crate) fn id(word: &str) -> Option<i64> {
 }
 
 const REPLY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_read() {
+        let dump = "SessionTracker dump:\nSession Sets (2)/(3):\n\
+            0 expire at Sat Nov 21 15:52:07 UTC 2026:\n2 expire at Sat Nov 21 15:52:08 UTC 2026:\n\
+            \t0xa\n\t0xffffffffffffffff\n\t0xc\nephemeral nodes dump:\n\
+            Sessions with Ephemerals (1):\n0xa:\n\t/b\n\t/a\nConnections dump:\n\
+            3 expire at Sat Nov 21 15:52:14 UTC 2026:\n\tip: /127.0.0.1:1 sessionId: 0xa\n";
+        let connections = " /127.0.0.1:1[1](queued=0,recved=3,sent=4,sid=0xa,lop=PING,to=4000)\n \
+            /127.0.0.1:2[0](queued=0,recved=1,sent=0)\n \
+            /127.0.0.2:3[1](queued=0,recved=1,sent=1,sid=0xc,lop=SESS,to=10000)\n";
+        let found = sessions(dump, connections);
+        let [away, here] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((away.id, away.client, away.timeout), (-1, None, None));
+        assert_eq!((here.id, here.client), (10, Some(([127, 0, 0, 1], 1).into())));
+        assert_eq!((here.timeout, here.received, here.sent), (Some(Duration::from_secs(4)), 3, 4));
+        assert_eq!(here.ephemerals, ["/b", "/a"]);
+    }
+}

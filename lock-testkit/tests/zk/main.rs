@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod counters;
+mod limits;
 mod server;
 mod store;
 #[cfg(feature = "tls")]

@@ -63,6 +63,7 @@ async fn sessions_and_their_nodes_are_seen() {
     nodes.sort();
     assert_eq!(nodes, ["/a", "/b"]);
     assert!(second.ephemerals.is_empty() && second.client.is_some());
+    assert_eq!((first.received, second.received), (3, 1));
     assert_eq!(server.stat("/a").await.unwrap().ephemeral_owner, holder.session());
     holder.close().await.unwrap();
     assert_eq!(server.sessions().await.len(), 1);
