@@ -15,7 +15,7 @@ use lockcore::{BootInstant, Error, ErrorKind, Result};
 use tokio::time::timeout;
 use zookeeper_client::{
     Acls, Client, CreateMode, Error as ZkError, EventType, MultiWriteError, OneshotWatcher,
-    SessionState, StateWatcher,
+    SessionInfo, SessionState, StateWatcher,
 };
 
 pub(crate) use self::dial::{Cluster, range};
@@ -71,6 +71,16 @@ impl Connection {
         Self { client, state, has_login, limit }
     }
 
+    /// What another connection goes on with.
+    fn session(&self) -> SessionInfo {
+        self.client.session().clone()
+    }
+
+    /// Whether requests would be sent at once.
+    fn is_connected(&self) -> bool {
+        self.client.state() == SessionState::SyncConnected
+    }
+
     /// The number of the session.
     pub(crate) fn id(&self) -> i64 {
         self.client.session_id().0
@@ -88,7 +98,7 @@ impl Connection {
 
     /// Waits until there is a connection, so that nothing is queued for one that comes later.
     pub(crate) async fn ready(&self) -> Result<()> {
-        if self.client.state() == SessionState::SyncConnected {
+        if self.is_connected() {
             return Ok(());
         }
         let mut states = self.state().clone();
@@ -233,7 +243,7 @@ impl Connection {
     }
 
     /// Ends the session, and waits until the store has. Whoever else has the connection delays it.
-    pub(crate) async fn end(self: Arc<Self>) -> Result<()> {
+    async fn end(self: Arc<Self>) -> Result<()> {
         let (mut states, limit) = (self.state().clone(), self.limit);
         drop(self);
         let ended = async {
@@ -266,8 +276,8 @@ impl Connection {
 }
 
 impl Watched {
-    /// Waits until something happened to the node; true if it was removed.
-    pub(crate) async fn is_removed(self) -> bool {
+    /// Waits until something happened to the node; false if it was not that it was removed.
+    pub(crate) async fn until_removed(self) -> bool {
         self.watcher.changed().await.event_type == EventType::NodeDeleted
     }
 }

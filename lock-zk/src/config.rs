@@ -75,9 +75,11 @@ impl ZkConfig {
                 && !matches!(u32::from(c), 0xd800..=0xf8ff | 0xfff0..=0xffff)
                 && c != ','
         };
-        let rest = path.strip_prefix('/');
-        let is_path = rest.is_some_and(|rest| rest.split('/').all(is_part));
-        if !path.is_empty() && !(is_path && path.chars().all(is_plain)) {
+        let is_path = match path.strip_prefix('/') {
+            Some(rest) => rest.split('/').all(is_part),
+            None => path.is_empty(),
+        };
+        if !is_path || !path.chars().all(is_plain) {
             return Err(invalid(
                 "`chroot` is a path like `/apps/shop`: no slash at the end, no empty part, no `.` or \
                  `..`, no comma and no characters that ZooKeeper forbids"

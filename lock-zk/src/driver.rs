@@ -321,7 +321,7 @@ impl Driver for ZkDriver {
             let was_there = self.take_out(&connection, &place).await;
             if is_own {
                 // It ends with its connection at the latest.
-                let _ = connection.end().await;
+                let _ = self.cluster.end(connection).await;
             }
             was_there?
         } else {
@@ -351,7 +351,7 @@ impl Driver for ZkDriver {
 
     async fn end(&self, session: &Session) -> Result<()> {
         match session.take_connection() {
-            Some(connection) => connection.end().await,
+            Some(connection) => self.cluster.end(connection).await,
             None => Ok(()),
         }
     }
@@ -381,7 +381,7 @@ impl Driver for ZkDriver {
         let inspection = read.await;
         if is_own {
             // It ends with its connection at the latest.
-            let _ = connection.end().await;
+            let _ = self.cluster.end(connection).await;
         }
         inspection
     }

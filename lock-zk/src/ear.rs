@@ -60,7 +60,7 @@ impl Ear {
                     if !is_own && watched.owner == 0 {
                         self.tell(&self.is_blocked);
                     }
-                    events.push(async move { (is_own, watched.is_removed().await) });
+                    events.push(async move { (is_own, watched.until_removed().await) });
                 }
                 None => self.tell(if is_own { &self.is_out } else { &self.left }),
             }

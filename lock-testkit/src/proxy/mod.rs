@@ -293,6 +293,18 @@ impl Proxy {
         self.shared.rules().record.clone()
     }
 
+    /// The sessions that were given on connections of this proxy, of those that are recorded.
+    ///
+    /// # Panics
+    ///
+    /// When this proxy is not made by [`Proxy::zk`].
+    pub fn sessions(&self) -> Vec<i64> {
+        let record = self.record();
+        let given = record.iter().filter(|frame| frame.kind == FrameKind::Reply);
+        let given = given.filter_map(|frame| frame.text.strip_prefix("connect 0x"));
+        given.filter_map(|id| Some(u64::from_str_radix(id, 16).ok()?.cast_signed())).collect()
+    }
+
     /// Forgets what was recorded.
     ///
     /// # Panics

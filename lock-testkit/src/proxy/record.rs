@@ -14,7 +14,7 @@ pub struct Frame {
     /// What it is.
     pub kind: FrameKind,
     /// The words of a request, as matchers see them; the name of the request that a reply belongs
-    /// to, and the error in it, if there is one; the event and the path of a notification.
+    /// to, and the error in it, if there is one, or the session that a `connect` has given; the event and the path of a notification.
     pub text: String,
 }
 

@@ -72,7 +72,8 @@ impl Traffic for ZkTraffic {
             self.kind(&frame[PREFIX..]).ok_or_else(|| strange("a reply is cut off"))?
         } else {
             self.answered = true;
-            self.answer(None, 0)
+            let (kind, text) = self.answer(None, 0);
+            (kind, format!("{text} {:#x}", connected(&frame[PREFIX..]).unwrap_or_default()))
         };
         Ok(Some(Reply { frame, kind, text }))
     }
@@ -105,6 +106,13 @@ impl ZkTraffic {
         };
         (kind, text)
     }
+}
+
+/// The session that the answer to a handshake gives; 0 if that has expired.
+fn connected(body: &[u8]) -> Option<i64> {
+    let mut reader = Reader::new(body);
+    let (_version, _timeout) = (reader.int()?, reader.int()?);
+    reader.long()
 }
 
 /// Splits the first whole frame off, with its length.
@@ -142,7 +150,7 @@ mod tests {
         for (xid, code) in sent {
             send(&mut traffic, &[xid.to_be_bytes(), code.to_be_bytes()].concat());
         }
-        assert_eq!(reply(&mut traffic, &[0; 36]), "answer connect");
+        assert_eq!(reply(&mut traffic, &[0; 36]), "answer connect 0x0");
         // That to `auth` overtakes.
         for (xid, error, expected) in [
             (-4, 0, "answer auth"),

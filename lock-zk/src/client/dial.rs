@@ -8,7 +8,7 @@ use lockcore::options::Tls;
 use lockcore::{Error, ErrorKind, Result, Ttl};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use zookeeper_client::{Client, Error as ZkError, TlsOptions};
+use zookeeper_client::{Client, Error as ZkError, SessionInfo, TlsOptions};
 
 use super::Connection;
 use crate::config::ZkConfig;
@@ -42,16 +42,42 @@ impl Cluster {
     /// Opens a session that ends when nobody was heard of for `timeout`, if the server likes that;
     /// it says what it gave.
     pub(crate) async fn open(self: &Arc<Self>, asked: Duration) -> Result<Arc<Connection>> {
-        // Whoever asks may go, and the session that comes of it is ended all the same.
-        let (cluster, runtime) = (self.clone(), tokio::runtime::Handle::current());
-        let opened = runtime.spawn(async move { cluster.dial(asked).await }).await;
-        let client = opened.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"))
-        })?;
+        let client = self.dial_apart(asked, None).await?;
         Ok(Arc::new(Connection::new(client, self.login.is_some(), self.limit)))
     }
 
-    async fn dial(&self, asked: Duration) -> Result<Client> {
+    /// Ends a session, and returns when the store has.
+    pub(crate) async fn end(self: &Arc<Self>, connection: Arc<Connection>) -> Result<()> {
+        if connection.is_connected() {
+            return connection.end().await;
+        }
+        // The client library takes its time to connect again, so this is done by another one.
+        let (asked, session) = (connection.session_timeout(), connection.session());
+        drop(connection);
+        match self.dial_apart(asked, Some(session)).await {
+            Ok(client) => {
+                let taken_over = Connection::new(client, self.login.is_some(), self.limit);
+                Arc::new(taken_over).end().await
+            }
+            Err(error) if error.kind() == ErrorKind::Lost => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whoever asks may go, and the session that comes of it is ended all the same.
+    async fn dial_apart(
+        self: &Arc<Self>,
+        asked: Duration,
+        session: Option<SessionInfo>,
+    ) -> Result<Client> {
+        let cluster = self.clone();
+        let dialing = tokio::spawn(async move { cluster.dial(asked, session).await });
+        dialing.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Closed, "the runtime of this client has ended"))
+        })
+    }
+
+    async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
         // A member that is silent for so long is left for another one.
         let patience = (asked * 3 / 10).min(self.limit);
         let mut connector = Client::connector()
@@ -60,6 +86,9 @@ impl Cluster {
             .with_fail_eagerly();
         if let Some((user, password)) = &self.login {
             connector = connector.with_auth("digest", format!("{user}:{password}").as_bytes());
+        }
+        if let Some(session) = session {
+            connector = connector.with_session(session);
         }
         let address = self.address();
         let connected = async {
@@ -72,7 +101,9 @@ impl Cluster {
         let limit = self.limit * 2;
         let error = match timeout(limit, connected).await {
             Ok(Ok(client)) => return Ok(client),
-            Ok(Err(error @ (ZkError::AuthFailed | ZkError::BadArguments(_)))) => {
+            Ok(Err(
+                error @ (ZkError::AuthFailed | ZkError::BadArguments(_) | ZkError::SessionExpired),
+            )) => {
                 return Err(error::of(error, Effect::None));
             }
             Ok(Err(error)) => error,
@@ -131,7 +162,7 @@ pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Conne
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
     // It is a session like any other, and ends with its connection at the latest.
-    let _ = long.end().await;
+    let _ = cluster.end(long).await;
     Ok((Ttl::new(shortest)?, Ttl::new(longest)?, brief))
 }
 

@@ -12,7 +12,7 @@ use crate::names::{self, Directory};
 pub(super) async fn trial(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
     let (shortest, longest, connection) = range(cluster).await?;
     let tried = try_out(&connection, prefix).await;
-    let ended = connection.end().await;
+    let ended = cluster.end(connection).await;
     tried?;
     ended?;
     Ok((shortest, longest))
