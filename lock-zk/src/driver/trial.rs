@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lockcore::{BootInstant, EntryId, Guarantees, Result, Rule, Ttl};
+use lockcore::{BootInstant, EntryId, Error, ErrorKind, Guarantees, Result, Rule, Ttl};
 
 use crate::client::{Cluster, Connection, LinedUp, range};
 use crate::config::BACKEND;
@@ -10,11 +10,33 @@ use crate::names::{self, Directory};
 
 /// Learns which TTLs the server gives, and sees that we may do what locks need.
 pub(super) async fn trial(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
+    let begun = BootInstant::now();
+    let mut attempts = 1;
+    // The sessions of the trial are short, so on a slow machine their connections break soon.
+    loop {
+        let error = match try_once(cluster, prefix).await {
+            Ok(ttls) => return Ok(ttls),
+            Err(error) => error,
+        };
+        let is_worth_it = error.is_transient() && begun.elapsed() < cluster.limit();
+        if !is_worth_it || attempts == ATTEMPTS {
+            return Err(error);
+        }
+        attempts += 1;
+    }
+}
+
+async fn try_once(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
     let (shortest, longest, connection) = range(cluster).await?;
     let tried = try_out(&connection, prefix).await;
     let ended = cluster.end(connection).await;
-    tried?;
-    ended?;
+    tried.and(ended).map_err(|error| match error.kind() {
+        // What the trial may have left is in nobody's way.
+        ErrorKind::Indeterminate | ErrorKind::Lost => {
+            Error::new(ErrorKind::Unavailable, "the connection broke at once").with_source(error)
+        }
+        _ => error,
+    })?;
     Ok((shortest, longest))
 }
 
@@ -43,3 +65,5 @@ pub(super) fn guarantees((shortest, longest): (Ttl, Ttl)) -> Guarantees {
         )
         .except(Rule::R2, "tokens fall if the ensemble loses its data, or is restored from a backup")
 }
+
+const ATTEMPTS: usize = 3;
