@@ -11,33 +11,33 @@ use crate::names::{self, Directory};
 /// Learns which TTLs the server gives, and sees that we may do what locks need.
 pub(super) async fn trial(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
     let begun = BootInstant::now();
-    let mut attempts = 1;
+    let mut attempts = 0;
     // The sessions of the trial are short, so on a slow machine their connections break soon.
     loop {
-        let error = match try_once(cluster, prefix).await {
-            Ok(ttls) => return Ok(ttls),
-            Err(error) => error,
+        attempts += 1;
+        let is_last = attempts == ATTEMPTS;
+        let (shortest, longest, connection) = match range(cluster).await {
+            Ok(range) => range,
+            Err(error) => {
+                let is_early = begun.elapsed() < cluster.limit();
+                if error.is_transient() && is_early && !is_last {
+                    continue;
+                }
+                return Err(error);
+            }
         };
-        let is_worth_it = error.is_transient() && begun.elapsed() < cluster.limit();
-        if !is_worth_it || attempts == ATTEMPTS {
+        let tried = try_out(&connection, prefix).await;
+        let ended = cluster.end(connection).await;
+        let Err(error) = tried.and(ended) else { return Ok((shortest, longest)) };
+        if !error.is_transient() && error.kind() != ErrorKind::Lost {
             return Err(error);
         }
-        attempts += 1;
-    }
-}
-
-async fn try_once(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
-    let (shortest, longest, connection) = range(cluster).await?;
-    let tried = try_out(&connection, prefix).await;
-    let ended = cluster.end(connection).await;
-    tried.and(ended).map_err(|error| match error.kind() {
-        // What the trial may have left is in nobody's way.
-        ErrorKind::Indeterminate | ErrorKind::Lost => {
-            Error::new(ErrorKind::Unavailable, "the connection broke at once").with_source(error)
+        if is_last {
+            // What the trial may have left is in nobody's way.
+            let message = "the connection breaks as often as it is made";
+            return Err(Error::new(ErrorKind::Unavailable, message).with_source(error));
         }
-        _ => error,
-    })?;
-    Ok((shortest, longest))
+    }
 }
 
 /// Makes and removes a node under a name that no lock has.
