@@ -42,7 +42,7 @@ pub(crate) struct Node {
 
 /// What came of lining up: our node, and who stands in the directory with it.
 pub(crate) enum LinedUp {
-    Done(Node, Vec<String>),
+    Done(Node, Result<Vec<String>>),
     /// There is no such directory.
     Nowhere,
 }
@@ -149,8 +149,7 @@ impl Connection {
         let path = format!("{stem}{number}");
         let node = Node { path, created: stat.czxid, owner: stat.ephemeral_owner };
         // It stands there, whatever is said of the list.
-        let listed = listed.map_err(|error| error::of(error, effect))?;
-        Ok(LinedUp::Done(node, listed))
+        Ok(LinedUp::Done(node, listed.map_err(|error| error::of(error, effect))))
     }
 
     /// Who stands in a directory; nobody in one that is not there. With `flush`, all that was agreed
@@ -319,16 +318,18 @@ fn ways_to(directory: &str) -> Vec<String> {
 /// Why directories that were to be made are not there; nothing if they were not to be made, or have
 /// gone again. Those that are there may be refused to us without harm.
 fn not_made<T>(made: Vec<Result<T, ZkError>>) -> Result<()> {
-    for answer in made {
+    for (place, answer) in made.into_iter().enumerate() {
         match answer {
             Ok(_) | Err(ZkError::NodeExists) => {}
-            Err(ZkError::NoNode) => {
+            Err(ZkError::NoNode) if place == 0 => {
                 return Err(Error::new(
                     ErrorKind::InvalidConfig,
                     "the chroot of the URL is not there: make it first, for example by `zkCli.sh \
                      create /PATH`",
                 ));
             }
+            // The one above it has gone since.
+            Err(ZkError::NoNode) => return Ok(()),
             Err(error) => return Err(error::of(error, Effect::None)),
         }
     }

@@ -82,7 +82,7 @@ impl ZkDriver {
                 Ok(LinedUp::Done(node, listed)) => {
                     session.answered(sent);
                     place.found(Some(node.clone()));
-                    return Ok((node, listed));
+                    return Ok((node, listed?));
                 }
                 Ok(LinedUp::Nowhere) => place.is_unanswered.store(false, SeqCst),
                 Err(error) => {

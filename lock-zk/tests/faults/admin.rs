@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use lock_conformance::time::{pause, soon};
-use lock_testkit::Zk;
+use lock_conformance::time::{eventually, pause, soon};
+use lock_testkit::{Zk, ZkAcl};
 use lockcore::{BootInstant, ErrorKind, Locks, LossCause};
 
 use crate::stage::{
-    KINDS, LONG, NAME, config, connect, ms, nodes, nothing_left, ttl, until_nodes, until_watched,
+    KINDS, Kind, LONG, NAME, config, connect, is_idle, ms, nodes, nothing_left, ttl, until_nodes, until_watched,
 };
 
 const TTL: u64 = 1_500;
@@ -172,7 +172,7 @@ async fn one_whose_predecessor_is_deleted_is_granted_in_its_turn_only() {
     for kind in KINDS {
         // Readers go together; those before them are writers.
         let before =
-            if kind == crate::stage::Kind::Reader { crate::stage::Kind::Writer } else { kind };
+            if kind == Kind::Reader { Kind::Writer } else { kind };
         let name = kind.name();
         let guard = kind.holds(&clients[0]).await;
         let (first, second) = (clients[1].clone(), clients[2].clone());
@@ -188,7 +188,7 @@ async fn one_whose_predecessor_is_deleted_is_granted_in_its_turn_only() {
         assert_eq!(error.kind(), ErrorKind::Lost, "{kind:?}: {error}");
         // It watches the holder now.
         let watched = || async { server.watches().await.contains_key(&all[0].path) };
-        lock_conformance::time::eventually("the holder is watched", watched).await;
+        eventually("the holder is watched", watched).await;
         assert!(!second.is_finished(), "{kind:?}: granted beside the holder");
         let third = tokio::spawn(kind.waits(clients[3].clone()));
         until_nodes(&server, &name, 3).await;
@@ -197,7 +197,7 @@ async fn one_whose_predecessor_is_deleted_is_granted_in_its_turn_only() {
         assert!(server.delete(&all[0].path).await);
         let second = soon("the next one", second).await.unwrap().unwrap();
         assert_eq!(second.token().as_u64(), all[2].token, "{kind:?}");
-        if kind == crate::stage::Kind::Reader {
+        if kind == Kind::Reader {
             soon("beside it", third).await.unwrap().unwrap().release().await.unwrap();
             second.release().await.unwrap();
         } else {
@@ -208,5 +208,25 @@ async fn one_whose_predecessor_is_deleted_is_granted_in_its_turn_only() {
         }
         drop(guard);
         nothing_left(&server).await;
+    }
+}
+
+/// The node is made, and the list of those before it is refused: it must not stay.
+#[tokio::test]
+async fn who_may_not_read_a_directory_leaves_no_node_in_it() {
+    let server = Zk::start().await;
+    let locks = connect(config(server.port()), LONG).await;
+    for kind in KINDS {
+        let name = kind.name();
+        let path = format!("/leasehold/{name}");
+        soon("a free lock", kind.waits(locks.clone())).await.unwrap().release().await.unwrap();
+        let blind = ZkAcl::anyone(ZkAcl::ALL & !ZkAcl::READ);
+        assert!(server.set_acl(&path, &[blind]).await);
+        let error = soon("an answer", kind.waits(locks.clone())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthorized, "{kind:?}: {error}");
+        is_idle(&locks).await;
+        assert!(nodes(&server, &name).await.is_empty(), "{kind:?}: it left its node");
+        assert!(server.set_acl(&path, &[ZkAcl::anyone(ZkAcl::ALL)]).await);
+        soon("a free lock", kind.waits(locks.clone())).await.unwrap().release().await.unwrap();
     }
 }

@@ -3,7 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod admin;
+mod cancel;
+mod children;
+mod crowd;
 mod ghosts;
 mod links;
+mod outage;
+mod processes;
 mod replies;
+mod requests;
+mod shutdowns;
 mod stage;
+mod steps;
