@@ -8,7 +8,8 @@ use lock_testkit::{Zk, ZkAcl};
 use lockcore::{BootInstant, ErrorKind, Locks, LossCause};
 
 use crate::stage::{
-    KINDS, Kind, LONG, NAME, config, connect, is_idle, ms, nodes, nothing_left, ttl, until_nodes, until_watched,
+    KINDS, Kind, LONG, NAME, config, connect, is_idle, ms, nodes, nothing_left, ttl, until_nodes,
+    until_watched,
 };
 
 const TTL: u64 = 1_500;
@@ -171,8 +172,7 @@ async fn one_whose_predecessor_is_deleted_is_granted_in_its_turn_only() {
     }
     for kind in KINDS {
         // Readers go together; those before them are writers.
-        let before =
-            if kind == Kind::Reader { Kind::Writer } else { kind };
+        let before = if kind == Kind::Reader { Kind::Writer } else { kind };
         let name = kind.name();
         let guard = kind.holds(&clients[0]).await;
         let (first, second) = (clients[1].clone(), clients[2].clone());

@@ -8,8 +8,7 @@ use lockcore::FencingToken;
 
 use crate::children::{report, spawn};
 use crate::stage::{
-    LONG, NAME, PATIENCE, config, connect, ms, nodes, nothing_left, ttl, until_nodes,
-    until_watched,
+    LONG, NAME, PATIENCE, config, connect, ms, nodes, nothing_left, ttl, until_nodes, until_watched,
 };
 
 /// Sessions are looked through every tick, and their ends rounded up to one; the rest is for a busy

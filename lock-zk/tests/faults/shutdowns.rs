@@ -45,10 +45,7 @@ async fn a_shutdown_in_the_middle_of_everything_leaves_nothing() {
         kept.release();
         for waits in waits {
             let error = soon("it is told", waits).await.unwrap().unwrap_err();
-            assert!(
-                error.kind() == ErrorKind::Closed || error.is_transient(),
-                "{step}: {error}"
-            );
+            assert!(error.kind() == ErrorKind::Closed || error.is_transient(), "{step}: {error}");
         }
         for release in releases {
             soon("it is confirmed", release).await.unwrap().unwrap();

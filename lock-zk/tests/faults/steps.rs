@@ -109,10 +109,8 @@ async fn a_link_that_breaks_at_any_step_is_made_good() {
     nothing_left(server).await;
     until_watched(server, 0).await;
     let of_clients = 2 * WAYS.len();
-    eventually("one session a client", || async {
-        server.sessions().await.len() <= of_clients
-    })
-    .await;
+    eventually("one session a client", || async { server.sessions().await.len() <= of_clients })
+        .await;
 }
 
 async fn breaks(stage: &Stage<'_>, step: &str) {
@@ -168,6 +166,10 @@ async fn breaks(stage: &Stage<'_>, step: &str) {
     for what in ["held", "busy", "own"] {
         let lock = stage.other.mutex(stage.name(what)).unwrap();
         let guard = lock.try_lock().await.unwrap();
-        guard.unwrap_or_else(|| panic!("{way:?} at {step}: {what} is not free")).release().await.unwrap();
+        guard
+            .unwrap_or_else(|| panic!("{way:?} at {step}: {what} is not free"))
+            .release()
+            .await
+            .unwrap();
     }
 }
