@@ -40,9 +40,9 @@ pub(crate) struct Node {
     pub(crate) owner: i64,
 }
 
-/// What came of lining up: our node, and who stands in the directory with it.
+/// What came of lining up: our node, and who stands in the directory with it, if we may know.
 pub(crate) enum LinedUp {
-    Done(Node, Vec<String>),
+    Done(Node, Result<Vec<String>>),
     /// There is no such directory.
     Nowhere,
 }
@@ -148,8 +148,7 @@ impl Connection {
         };
         let path = format!("{stem}{number}");
         let node = Node { path, created: stat.czxid, owner: stat.ephemeral_owner };
-        // It stands there, whatever is said of the list.
-        let listed = listed.map_err(|error| error::of(error, effect))?;
+        let listed = listed.map_err(|error| error::of(error, Effect::None));
         Ok(LinedUp::Done(node, listed))
     }
 
@@ -219,6 +218,7 @@ impl Connection {
 
     /// The paths below `top` that end with this session.
     pub(crate) async fn owned(&self, top: &str) -> Result<Vec<String>> {
+        let top = if top.is_empty() { "/" } else { top };
         let owned = self.limited(self.client.list_ephemerals(top), Effect::None).await;
         owned.map_err(|error| error.into_error(Effect::None))
     }
