@@ -40,7 +40,7 @@ pub(crate) struct Node {
     pub(crate) owner: i64,
 }
 
-/// What came of lining up: our node, and who stands in the directory with it.
+/// What came of lining up: our node, and who stands in the directory with it, if we may know.
 pub(crate) enum LinedUp {
     Done(Node, Result<Vec<String>>),
     /// There is no such directory.
@@ -148,8 +148,9 @@ impl Connection {
         };
         let path = format!("{stem}{number}");
         let node = Node { path, created: stat.czxid, owner: stat.ephemeral_owner };
-        // It stands there, whatever is said of the list.
-        Ok(LinedUp::Done(node, listed.map_err(|error| error::of(error, effect))))
+        // That it has no answer is no answer to the whole: it is asked for again, and the node found.
+        let listed = listed.map_err(|error| error::of(error, effect));
+        Ok(LinedUp::Done(node, listed))
     }
 
     /// Who stands in a directory; nobody in one that is not there. With `flush`, all that was agreed
@@ -218,6 +219,7 @@ impl Connection {
 
     /// The paths below `top` that end with this session.
     pub(crate) async fn owned(&self, top: &str) -> Result<Vec<String>> {
+        let top = if top.is_empty() { "/" } else { top };
         let owned = self.limited(self.client.list_ephemerals(top), Effect::None).await;
         owned.map_err(|error| error.into_error(Effect::None))
     }

@@ -81,6 +81,7 @@ impl ZkDriver {
             match lined_up {
                 Ok(LinedUp::Done(node, listed)) => {
                     session.answered(sent);
+                    // It stands there, whatever is said of the list.
                     place.found(Some(node.clone()));
                     return Ok((node, listed?));
                 }
@@ -141,9 +142,13 @@ impl ZkDriver {
         Ok(Standing::Granted(token))
     }
 
-    /// Takes out what was made for an entry that is not to stay.
+    /// Takes out what was made for an entry that is not to stay. What cannot be taken out now may
+    /// stand there as long as the session.
     async fn clean_up(&self, session: &Session, entry: &Entry) -> Result<()> {
-        self.withdraw(session, entry).await.map(|_| ())
+        self.withdraw(session, entry).await.map(|_| ()).map_err(|error| {
+            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
+            Error::indeterminate(until, "what was queued is being withdrawn").with_source(error)
+        })
     }
 
     /// A connection that works: that of the session, or of another one if that is over. The second
@@ -179,6 +184,10 @@ impl ZkDriver {
     }
 
     async fn renew_one(&self, session: &Session) -> Result<Renewed> {
+        if session.is_stuck() {
+            let message = "a lock of this session may not be released, and goes with the session";
+            return Err(Error::new(ErrorKind::Unauthorized, message));
+        }
         let Ok(connection) = session.connection() else {
             return Ok(Renewed::Gone(LossCause::SessionEnded));
         };
@@ -323,7 +332,11 @@ impl Driver for ZkDriver {
                 // It ends with its connection at the latest.
                 let _ = self.cluster.end(connection).await;
             }
-            was_there?
+            was_there.inspect_err(|error| {
+                if error.kind() == ErrorKind::Unauthorized {
+                    session.refused(entry);
+                }
+            })?
         } else {
             false
         };
@@ -339,7 +352,8 @@ impl Driver for ZkDriver {
         let placed = |entry: &Arc<Entry>| Some((entry.id(), session.place(entry)?.node()?.path));
         let nodes: Vec<_> = entries.iter().filter_map(placed).collect();
         let connection = session.connection()?;
-        let owned = connection.owned(&names::top(&self.prefix)).await?;
+        // Where the server does not tell, all are looked for.
+        let owned = connection.owned(&names::top(&self.prefix)).await.unwrap_or_default();
         let owned: HashSet<_> = owned.into_iter().collect();
         let doubtful: Vec<_> =
             nodes.into_iter().filter(|(_, path)| !owned.contains(path)).collect();

@@ -1,6 +1,6 @@
 //! A session of ZooKeeper, with those who stand in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +21,8 @@ pub(crate) struct Session {
     /// Nothing once it was ended.
     connection: Mutex<Option<Arc<Connection>>>,
     contact: Arc<Mutex<Contact>>,
+    /// Entries that may not be taken out: it is not renewed then, so that its end takes them out.
+    stuck: Mutex<HashSet<EntryId>>,
     places: Mutex<HashMap<EntryId, Arc<Place>>>,
     /// Whether it was ended from here.
     ended: watch::Sender<bool>,
@@ -58,6 +60,7 @@ impl Session {
             ttl,
             connection: Mutex::new(Some(connection)),
             contact: Arc::new(Mutex::new(Contact::new(opened, ttl))),
+            stuck: Mutex::default(),
             places: Mutex::default(),
             ended: watch::Sender::new(false),
         }
@@ -131,8 +134,19 @@ impl Session {
         lock(&self.places).get(&entry.id()).cloned()
     }
 
+    /// The entry may not be taken out.
+    pub(crate) fn refused(&self, entry: &Entry) {
+        lock(&self.stuck).insert(entry.id());
+    }
+
+    /// Whether there is an entry that only the end of the session takes out.
+    pub(crate) fn is_stuck(&self) -> bool {
+        !lock(&self.stuck).is_empty()
+    }
+
     /// The entry is surely out of the store.
     pub(crate) fn leave(&self, entry: &Entry) {
+        lock(&self.stuck).remove(&entry.id());
         let mut places = lock(&self.places);
         places.remove(&entry.id());
         if places.capacity() > SHRINK_FROM && places.len() < places.capacity() / 8 {

@@ -10,50 +10,44 @@ use crate::names::{self, Directory};
 
 /// Learns which TTLs the server gives, and sees that we may do what locks need.
 pub(super) async fn trial(cluster: &Arc<Cluster>, prefix: &str) -> Result<(Ttl, Ttl)> {
-    let begun = BootInstant::now();
-    let mut attempts = 0;
-    // The sessions of the trial are short, so on a slow machine their connections break soon.
-    loop {
-        attempts += 1;
-        let is_last = attempts == ATTEMPTS;
-        let (shortest, longest, connection) = match range(cluster).await {
-            Ok(range) => range,
-            Err(error) => {
-                let is_early = begun.elapsed() < cluster.limit();
-                if error.is_transient() && is_early && !is_last {
-                    continue;
-                }
-                return Err(error);
-            }
-        };
-        let tried = try_out(&connection, prefix).await;
-        let ended = cluster.end(connection).await;
-        let Err(error) = tried.and(ended) else { return Ok((shortest, longest)) };
-        if !error.is_transient() && error.kind() != ErrorKind::Lost {
-            return Err(error);
+    let (shortest, longest, connection) = range(cluster).await?;
+    let mut tried = try_out(&connection, prefix).await;
+    for _ in 1..ATTEMPTS {
+        if !tried.as_ref().is_err_and(Error::is_transient) {
+            break;
         }
-        if is_last {
-            // What the trial may have left is in nobody's way.
-            let message = "the connection breaks as often as it is made";
-            return Err(Error::new(ErrorKind::Unavailable, message).with_source(error));
-        }
+        tried = try_out(&connection, prefix).await;
     }
+    let ended = cluster.end(connection).await;
+    // What the trial may have left goes with its session, and holds no lock.
+    tried.and(ended).map_err(|error| match error.kind() {
+        ErrorKind::Indeterminate | ErrorKind::Lost => {
+            let message = "the server stopped answering: are most members of the ensemble up?";
+            Error::new(ErrorKind::Unavailable, message).with_source(error)
+        }
+        _ => error,
+    })?;
+    Ok((shortest, longest))
 }
 
 /// Makes and removes a node under a name that no lock has.
 async fn try_out(connection: &Connection, prefix: &str) -> Result<()> {
     let directory = Directory::trial(prefix);
+    connection.ready().await?;
     let stem = directory.at(&names::mark(EntryId::random()?));
     let until = BootInstant::now().saturating_add(connection.session_timeout());
     for parents in [false, true, true] {
         let lined_up = connection.line_up(directory.path(), &stem, "", parents, until).await?;
-        if let LinedUp::Done(node, _) = lined_up {
+        if let LinedUp::Done(node, listed) = lined_up {
             connection.remove(&node.path).await?;
-            break;
+            return listed.map(|_| ());
         }
     }
     Ok(())
 }
+
+/// A server may be slow for once.
+const ATTEMPTS: usize = 3;
 
 pub(super) fn guarantees((shortest, longest): (Ttl, Ttl)) -> Guarantees {
     Guarantees::all(BACKEND)
@@ -65,5 +59,3 @@ pub(super) fn guarantees((shortest, longest): (Ttl, Ttl)) -> Guarantees {
         )
         .except(Rule::R2, "tokens fall if the ensemble loses its data, or is restored from a backup")
 }
-
-const ATTEMPTS: usize = 3;

@@ -5,6 +5,7 @@
 mod admin;
 mod cancel;
 mod children;
+mod cluster;
 mod crowd;
 mod ghosts;
 mod links;

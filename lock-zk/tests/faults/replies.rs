@@ -75,6 +75,21 @@ async fn an_acquisition_whose_reply_vanished_has_the_node_that_was_made() {
     }
 }
 
+/// The node is known, and who is before it is not: that is asked for again.
+#[tokio::test]
+async fn an_acquisition_whose_list_vanished_has_the_node_that_was_made() {
+    let stage = Stage::new().await;
+    for then in WAYS {
+        for kind in KINDS {
+            let swallowed = stage.proxy.swallow_reply_then(then, zk_request("getChildren", NAME));
+            let takes = kind.takes(stage.victim.clone(), NAME);
+            let guard = soon("a free lock", takes).await.unwrap();
+            stage.holds_alone(NAME, &guard).await;
+            stage.ends(guard, &swallowed).await;
+        }
+    }
+}
+
 /// Its second request finds its own node before those who came later, and the holder's before it.
 #[tokio::test]
 async fn a_waiter_whose_reply_vanished_keeps_the_place_that_it_has() {
