@@ -38,5 +38,6 @@ pub use tls::{Tls, TlsOptions};
 pub use wait::eventually;
 #[cfg(feature = "zk")]
 pub use zk::{
-    Zk, ZkAcl, ZkClient, ZkError, ZkEvent, ZkEventKind, ZkMode, ZkOptions, ZkSession, ZkStat,
+    Zk, ZkAcl, ZkClient, ZkEnsemble, ZkError, ZkEvent, ZkEventKind, ZkMode, ZkOptions, ZkSession,
+    ZkStat,
 };

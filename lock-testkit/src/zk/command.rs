@@ -23,10 +23,19 @@ impl Ports {
     }
 }
 
+/// How a server is told of its peers; alone, it is told nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    pub(crate) id: Option<usize>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) properties: Vec<String>,
+}
+
 /// Writes the configuration into `dir`, and makes the command that starts a server with it.
 pub(crate) fn command(
     options: &ZkOptions,
     ports: &Ports,
+    peers: &Peers,
     tls: Option<&Tls>,
     dir: &Path,
 ) -> Command {
@@ -50,6 +59,11 @@ pub(crate) fn command(
         lines.push(format!("secureClientPort={}", port.number()));
         lines.push("secureClientPortAddress=127.0.0.1".to_owned());
     }
+    if let Some(id) = peers.id {
+        fs::write(dir.join(DATA).join("myid"), id.to_string()).expect("the id is written");
+    }
+    lines.extend(peers.lines.iter().cloned());
+    // The last one counts.
     lines.extend(options.settings.iter().map(|(name, value)| format!("{name}={value}")));
     let configuration = dir.join(CONFIGURATION);
     fs::write(&configuration, lines.join("\n") + "\n").expect("the configuration is written");
@@ -71,6 +85,7 @@ pub(crate) fn command(
             "-Dzookeeper.DigestAuthenticationProvider.superDigest={}",
             digest(user, password)
         ))
+        .args(&peers.properties)
         .args(options.properties.iter().map(|(name, value)| format!("-D{name}={value}")));
     if let (Some(options), Some(tls)) = (&options.tls, tls) {
         certificates(&mut command, options, tls, dir);

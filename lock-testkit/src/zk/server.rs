@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::tls::Tls;
 use crate::wait::scaled;
-use crate::zk::command::{DATA, Ports, command};
+use crate::zk::command::{DATA, Peers, Ports, command};
 use crate::zk::options::ZkOptions;
 use crate::zk::words;
 
@@ -43,6 +43,7 @@ pub struct Zk {
     process: Mutex<Process>,
     options: ZkOptions,
     ports: Ports,
+    peers: Peers,
     tls: Option<Tls>,
     dir: TempDir,
 }
@@ -77,7 +78,7 @@ impl Zk {
     /// A server that was started is killed.
     pub async fn start_with(options: ZkOptions) -> Self {
         for _ in 0..PORT_ATTEMPTS {
-            let server = Self::launch(&options, Ports::claim(&options));
+            let server = Self::launch(&options, Ports::claim(&options), Peers::default(), None);
             if server.ready().await.is_ok() {
                 return server;
             }
@@ -209,18 +210,26 @@ impl Zk {
         (&self.options.superuser.0, &self.options.superuser.1)
     }
 
-    pub(crate) fn launch(options: &ZkOptions, ports: Ports) -> Self {
+    /// With the certificates of its ensemble, or with some of its own.
+    pub(crate) fn launch(
+        options: &ZkOptions,
+        ports: Ports,
+        peers: Peers,
+        tls: Option<Tls>,
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("leasehold-").tempdir();
         let dir = dir.expect("a temporary directory can be made");
         fs::create_dir(dir.path().join(DATA)).expect("the data has a directory");
-        let tls = options.tls.as_ref().map(|tls| Tls::make(tls, dir.path()));
-        let command = command(options, &ports, tls.as_ref(), dir.path());
+        let make = || options.tls.as_ref().map(|tls| Tls::make(tls, dir.path()));
+        let tls = tls.or_else(make);
+        let command = command(options, &ports, &peers, tls.as_ref(), dir.path());
         let process = Mutex::new(Process::start(NAME, &command, &dir.path().join(LOG)));
-        Self { process, options: options.clone(), ports, tls, dir }
+        Self { process, options: options.clone(), ports, peers, tls, dir }
     }
 
     async fn run_again(&self) {
-        let command = command(&self.options, &self.ports, self.tls.as_ref(), self.dir.path());
+        let command =
+            command(&self.options, &self.ports, &self.peers, self.tls.as_ref(), self.dir.path());
         *self.process() = Process::start(NAME, &command, &self.dir.path().join(LOG));
         if let Err(PortTaken) = self.ready().await {
             panic!("somebody took a port of ZooKeeper at {}", self.addr());
@@ -291,7 +300,7 @@ mod tests {
         let options = ZkOptions::new();
         let ports = Ports::claim(&options);
         let _other = TcpListener::bind(ports.plain.addr()).unwrap();
-        let server = Zk::launch(&options, ports);
+        let server = Zk::launch(&options, ports, Peers::default(), None);
         assert!(server.ready().await.is_err());
     }
 }

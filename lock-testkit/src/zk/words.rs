@@ -48,8 +48,9 @@ impl Zk {
 
     /// The sessions that live, in the order of their ids, without those of the kit.
     ///
-    /// Of an ensemble, ask the leader: others know those that are connected to them, and those with
-    /// ephemeral nodes.
+    /// A member of an ensemble knows only of connections to itself, and one that does not lead only
+    /// of sessions that are connected to it or have ephemeral nodes:
+    /// [`ZkEnsemble::sessions`](crate::ZkEnsemble::sessions) knows all.
     pub async fn sessions(&self) -> Vec<ZkSession> {
         let (dump, connections) = (self.must_tell("dump").await, self.must_tell("cons").await);
         sessions(&dump, &connections)
@@ -85,7 +86,7 @@ pub(crate) async fn ask(
     timeout(patience, asked).await.unwrap_or_else(|_| Err(ZkError::late()))
 }
 
-fn sessions(dump: &str, connections: &str) -> Vec<ZkSession> {
+pub(crate) fn sessions(dump: &str, connections: &str) -> Vec<ZkSession> {
     let mut found = BTreeMap::new();
     let mut owner = None;
     for line in dump.lines() {
