@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockcore::{BootInstant, Entry, EntryId, Result, Ttl};
+use tokio::sync::watch;
 
 use crate::client::{Connection, Node, Probed};
 use crate::contact::Contact;
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     /// Entries that may not be taken out: it is not renewed then, so that its end takes them out.
     stuck: Mutex<HashSet<EntryId>>,
     places: Mutex<HashMap<EntryId, Arc<Place>>>,
+    /// Whether it was ended from here.
+    ended: watch::Sender<bool>,
 }
 
 /// What is known of one entry.
@@ -59,6 +62,7 @@ impl Session {
             contact: Arc::new(Mutex::new(Contact::new(opened, ttl))),
             stuck: Mutex::default(),
             places: Mutex::default(),
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -75,6 +79,7 @@ impl Session {
 
     /// Takes the connection away: the session ends.
     pub(crate) fn take_connection(&self) -> Option<Arc<Connection>> {
+        self.ended.send_replace(true);
         lock(&self.connection).take()
     }
 
@@ -86,10 +91,15 @@ impl Session {
     /// Asks whether the session is alive; since when it is known to be, if there was an answer.
     pub(crate) async fn probe(&self, connection: Arc<Connection>) -> (Probed, BootInstant) {
         let contact = self.contact.clone();
+        let mut ended = self.ended.subscribe();
         // What becomes of it counts, also when nobody waits any more.
         let probing = tokio::spawn(async move {
             let sent = BootInstant::now();
-            let probed = connection.probe().await;
+            let probed = tokio::select! {
+                probed = connection.probe() => probed,
+                // It may never be answered, and must not keep a session alive that is to end.
+                _ = ended.wait_for(|ended| *ended) => Probed::Ended,
+            };
             let mut contact = lock(&contact);
             match probed {
                 Probed::Answered => contact.answered(sent),
