@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use self::limit::Ended;
-use self::table::{MUTANTS, Mutant};
+use self::table::{LIB, MUTANTS, Mutant};
 use crate::sh::Sh;
 use crate::workspace;
 
@@ -148,10 +148,7 @@ impl Lab {
         for ((package, target), cases) in cases {
             let name = format!("unbroken-{package}-{target}");
             let whole = Mutant { package, test_target: target, ..*mutants[0].0 };
-            ensure!(
-                self.builds(&whole, &name)?,
-                "{package} --test {target} does not build unbroken"
-            );
+            ensure!(self.builds(&whole, &name)?, "{package}, {target}: does not build unbroken");
             let test = self.cargo_test(&whole).args(["--"]).args(&cases);
             let ended = limit::run(test, &self.log(&name, "test"), UNBROKEN_LIMIT)?;
             if ended != Ended::Passed {
@@ -198,7 +195,12 @@ impl Lab {
     }
 
     fn cargo_test(&self, mutant: &Mutant) -> Sh {
-        Sh::cargo(["test", "-p", mutant.package, "--test", mutant.test_target])
+        let target = match mutant.test_target {
+            LIB => vec!["--lib"],
+            target => vec!["--test", target],
+        };
+        Sh::cargo(["test", "-p", mutant.package])
+            .args(target)
             .dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("LEASEHOLD_TOOLS", &self.tools)
