@@ -23,6 +23,7 @@ use self::trial::{guarantees, trial};
 use crate::HeldNode;
 use crate::client::{Cluster, Connection, LinedUp, Node, Probed};
 use crate::config::{BACKEND, ZkConfig};
+use crate::error;
 use crate::names::{self, Directory};
 use crate::session::{Place, Session};
 
@@ -165,6 +166,17 @@ impl ZkDriver {
         }
         let ttl = *self.guarantees.ttl().start();
         Ok((self.cluster.open(ttl.as_duration()).await?, true))
+    }
+
+    /// Takes it out by a connection that works; whether it was there.
+    async fn take_out_of(&self, session: &Session, place: &Place) -> Result<bool> {
+        let (connection, is_own) = self.hand(Some(session)).await?;
+        let was_there = self.take_out(&connection, place).await;
+        if is_own {
+            // It ends with its connection at the latest.
+            let _ = self.cluster.end(connection).await;
+        }
+        was_there
     }
 
     async fn take_out(&self, connection: &Connection, place: &Place) -> Result<bool> {
@@ -325,21 +337,19 @@ impl Driver for ZkDriver {
         let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
         place.stop_listening();
         let is_anywhere = place.is_unanswered.load(SeqCst) || place.node().is_some();
-        let was_there = if is_anywhere {
-            let (connection, is_own) = self.hand(Some(session)).await?;
-            let was_there = self.take_out(&connection, &place).await;
-            if is_own {
-                // It ends with its connection at the latest.
-                let _ = self.cluster.end(connection).await;
+        let mut was_there = false;
+        if is_anywhere {
+            let mut taken = self.take_out_of(session, &place).await;
+            if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::Lost) {
+                // It ended meanwhile, as far as we know: whether the node did is seen by another one.
+                taken = self.take_out_of(session, &place).await.map_err(error::of_another);
             }
-            was_there.inspect_err(|error| {
+            was_there = taken.inspect_err(|error| {
                 if error.kind() == ErrorKind::Unauthorized {
                     session.refused(entry);
                 }
-            })?
-        } else {
-            false
-        };
+            })?;
+        }
         session.leave(entry);
         Ok(if was_there { Withdrawn::Removed } else { Withdrawn::Absent })
     }

@@ -7,8 +7,8 @@ use lockcore::{Error, ErrorKind, Guard, Locks};
 use tokio::task::JoinHandle;
 
 use crate::stage::{
-    PATIENCE, config, connect, is_idle, ms, nothing_left, take, ttl, until_nodes, until_watched,
-    via,
+    PATIENCE, config, connect, is_idle, ms, nothing_left, sessions, take, ttl, until_nodes,
+    until_watched, via,
 };
 
 /// The request at which it happens.
@@ -109,8 +109,7 @@ async fn a_link_that_breaks_at_any_step_is_made_good() {
     nothing_left(server).await;
     until_watched(server, 0).await;
     let of_clients = 2 * WAYS.len();
-    eventually("one session a client", || async { server.sessions().await.len() <= of_clients })
-        .await;
+    eventually("one session a client", || async { sessions(server).await <= of_clients }).await;
 }
 
 async fn breaks(stage: &Stage<'_>, step: &str) {
