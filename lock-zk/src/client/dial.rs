@@ -1,7 +1,8 @@
 //! Getting a session.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use lockcore::options::Tls;
@@ -25,8 +26,20 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(config: &ZkConfig) -> Result<Self> {
+        if !config.members.iter().all(|(host, _)| is_host(host)) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the host of a member is a name or an address and nothing else",
+            ));
+        }
+        if config.login.as_ref().is_some_and(|(user, _)| user.contains(':')) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the user of `login` has no colon: ZooKeeper takes what is behind it for the password",
+            ));
+        }
         Ok(Self {
-            members: config.members.clone(),
+            members: config.members.iter().map(|(host, port)| (bare(host), *port)).collect(),
             chroot: config.chroot.clone(),
             login: config.login.clone(),
             tls: config.tls.as_ref().map(tls_options).transpose()?,
@@ -78,8 +91,30 @@ impl Cluster {
     }
 
     async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
-        // A member that is silent for so long is left for another one.
+        // A member that is silent for so long is left for another one, and then asked again.
         let patience = (asked * 3 / 10).min(self.limit);
+        let start = Instant::now();
+        loop {
+            let begun = start.elapsed();
+            match self.dial_once(asked, patience, session.clone()).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    let now = start.elapsed();
+                    let was_silent = now - begun >= patience;
+                    if !was_silent || now >= self.limit {
+                        return Err(error);
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn dial_once(
+        &self,
+        asked: Duration,
+        patience: Duration,
+        session: Option<SessionInfo>,
+    ) -> Result<Client> {
         let mut connector = Client::connector()
             .with_session_timeout(asked)
             .with_connection_timeout(patience)
@@ -162,8 +197,25 @@ pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Conne
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
     // It is a session like any other, and ends with its connection at the latest.
-    let _ = cluster.end(long).await;
-    Ok((Ttl::new(shortest)?, Ttl::new(longest)?, brief))
+    let _ = cluster.end(brief).await;
+    // The long one bears with a server that is slow.
+    Ok((Ttl::new(shortest)?, Ttl::new(longest)?, long))
+}
+
+/// Whether it is one host, so that nothing else is read out of it; an address of version 6 with or
+/// without brackets.
+fn is_host(host: &str) -> bool {
+    if host.starts_with('[') || host.contains(':') {
+        let address = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'));
+        return address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    !host.is_empty() && host.chars().all(is_plain)
+}
+
+/// Without brackets.
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 fn tls_options(tls: &Tls) -> Result<TlsOptions> {
