@@ -179,6 +179,11 @@ impl ZkDriver {
     }
 
     async fn renew_one(&self, session: &Session) -> Result<Renewed> {
+        if session.is_stuck() {
+            // It would be kept as long as this client is.
+            let message = "a lock of this session may not be released, and goes with the session";
+            return Err(Error::new(ErrorKind::Unauthorized, message));
+        }
         let Ok(connection) = session.connection() else {
             return Ok(Renewed::Gone(LossCause::SessionEnded));
         };
@@ -322,6 +327,9 @@ impl Driver for ZkDriver {
             if is_own {
                 // It ends with its connection at the latest.
                 let _ = self.cluster.end(connection).await;
+            }
+            if was_there.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthorized) {
+                session.stick(entry);
             }
             was_there?
         } else {

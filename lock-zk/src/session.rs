@@ -1,6 +1,6 @@
 //! A session of ZooKeeper, with those who stand in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +21,8 @@ pub(crate) struct Session {
     connection: Mutex<Option<Arc<Connection>>>,
     contact: Arc<Mutex<Contact>>,
     places: Mutex<HashMap<EntryId, Arc<Place>>>,
+    /// Those that were to be taken out, which the server has refused.
+    stuck: Mutex<HashSet<EntryId>>,
 }
 
 /// What is known of one entry.
@@ -56,6 +58,7 @@ impl Session {
             connection: Mutex::new(Some(connection)),
             contact: Arc::new(Mutex::new(Contact::new(opened, ttl))),
             places: Mutex::default(),
+            stuck: Mutex::default(),
         }
     }
 
@@ -121,8 +124,19 @@ impl Session {
         lock(&self.places).get(&entry.id()).cloned()
     }
 
+    /// The entry may not be taken out of the store.
+    pub(crate) fn stick(&self, entry: &Entry) {
+        lock(&self.stuck).insert(entry.id());
+    }
+
+    /// Whether something is in the store that has to go, and can only go with the session.
+    pub(crate) fn is_stuck(&self) -> bool {
+        !lock(&self.stuck).is_empty()
+    }
+
     /// The entry is surely out of the store.
     pub(crate) fn leave(&self, entry: &Entry) {
+        lock(&self.stuck).remove(&entry.id());
         let mut places = lock(&self.places);
         places.remove(&entry.id());
         if places.capacity() > SHRINK_FROM && places.len() < places.capacity() / 8 {
