@@ -12,7 +12,7 @@ use crate::stage::{
     until_watched,
 };
 
-const TTL: u64 = 1_500;
+const TTL: u64 = 2_400;
 
 fn period() -> Duration {
     ttl(TTL) / 3
@@ -20,7 +20,7 @@ fn period() -> Duration {
 
 /// What is learnt with the next renewal, on a busy machine.
 fn at_most() -> Duration {
-    period() + ms(600)
+    period() + ms(1_200)
 }
 
 async fn client(server: &Zk) -> Locks {
