@@ -1,5 +1,8 @@
 //! TLS, as it should be and as it should not.
 
+use std::time::Duration;
+
+use lock_conformance::time::scaled;
 use lock_testkit::{TlsOptions, Zk};
 use lock_zk::{ZkConfig, ZkTls};
 use lockcore::Error;
@@ -11,12 +14,12 @@ use super::{CANARY, Stage, connect, fails_within, queue, says, turn};
 async fn a_lock_is_handed_over_by_tls_with_and_without_a_login() {
     let server = with(TlsOptions::new()).await;
     for host in ["localhost", "127.0.0.1"] {
-        let config = ZkConfig::new([(host, server.port())]).tls(trusting(&server));
+        let config = at(&server, host).tls(trusting(&server));
         is_handed_over(config.clone()).await;
         is_handed_over(config.prefix("own").unwrap().login("worker", CANARY)).await;
     }
     // One without it is told.
-    let config = ZkConfig::new([("localhost", server.port())]);
+    let config = at(&server, "localhost");
     for config in [config.clone(), config.login("worker", CANARY)] {
         let error = told(config).await;
         says(&error, Unavailable, &["connect", "without TLS", "zks://"]);
@@ -36,7 +39,7 @@ async fn a_lock_is_handed_over_by_mutual_tls() {
     );
     let own = server.tls().unwrap();
     let tls = trusting(&server).client(own.client_cert_pem(), own.client_key_pem());
-    is_handed_over(ZkConfig::new([("localhost", server.port())]).tls(tls)).await;
+    is_handed_over(at(&server, "localhost").tls(tls)).await;
     let none = refused(&server, trusting(&server)).await;
     says(&none, Unavailable, &["connect", "certificate of ours", "tls_cert"]);
     let other = other.tls().unwrap();
@@ -80,7 +83,7 @@ async fn certificates_that_are_none_are_refused_by_name() {
         trusting(&server).client(good.1.as_str(), good.0.as_str()),
     ];
     for (number, tls) in cases.into_iter().enumerate() {
-        let config = ZkConfig::new([("localhost", server.port())]).login("worker", CANARY);
+        let config = at(&server, "localhost").login("worker", CANARY);
         let what = format!("case {number}");
         let error = super::fails(&what, config.tls(tls).connect()).await;
         says(&error, InvalidConfig, &["connect", "tls_", "PEM"]);
@@ -91,16 +94,22 @@ async fn with(tls: TlsOptions) -> Zk {
     Zk::options().tls(tls).start().await
 }
 
+/// A Java that is cold takes its time for the first handshakes.
+fn at(server: &Zk, host: &str) -> ZkConfig {
+    let config = ZkConfig::new([(host, server.port())]);
+    config.request_timeout(scaled(Duration::from_secs(5))).unwrap()
+}
+
 fn trusting(server: &Zk) -> ZkTls {
     ZkTls::new().ca(server.tls().unwrap().ca_pem())
 }
 
 async fn refused(server: &Zk, tls: ZkTls) -> Error {
-    told(ZkConfig::new([("localhost", server.port())]).login("worker", CANARY).tls(tls)).await
+    told(at(server, "localhost").login("worker", CANARY).tls(tls)).await
 }
 
 async fn told(config: ZkConfig) -> Error {
-    let limit = std::time::Duration::from_secs(5);
+    let limit = scaled(Duration::from_secs(10));
     fails_within(limit, "TLS that cannot be", config.connect()).await
 }
 
