@@ -93,14 +93,19 @@ impl Cluster {
     async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
         // A member that is silent for so long is left for another one, and then asked again.
         let patience = (asked * 3 / 10).min(self.limit);
-        let start = Instant::now();
+        let (start, mut attempts) = (Instant::now(), 0);
         loop {
             let begun = start.elapsed();
+            attempts += 1;
             match self.dial_once(asked, patience, session.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
                     let now = start.elapsed();
                     let was_silent = now - begun >= patience;
-                    if !was_silent || now >= self.limit {
+                    // What a server with Netty answers to a login, as all with TLS are, may overtake
+                    // what it answers to the request for the session, which the client library does
+                    // not understand.
+                    let may_be_overtaken = self.login.is_some() && attempts < LOGIN_ATTEMPTS;
+                    if now >= self.limit || !(was_silent || may_be_overtaken) {
                         return Err(error);
                     }
                 }
@@ -189,11 +194,9 @@ impl Cluster {
 
 /// The shortest and the longest session that the server gives, and a session to try things in.
 pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Connection>)> {
-    let (brief, long) = futures_util::future::try_join(
-        cluster.open(SHORTEST),
-        cluster.open(Duration::from_millis(i32::MAX.unsigned_abs().into())),
-    )
-    .await?;
+    // One after the other: the second finds a server that is warm, for which it has less patience.
+    let long = cluster.open(Duration::from_millis(i32::MAX.unsigned_abs().into())).await?;
+    let brief = cluster.open(SHORTEST).await?;
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
     // It is a session like any other, and ends with its connection at the latest.
@@ -261,4 +264,5 @@ fn unreadable(what: &str) -> Error {
 
 /// What the shortest session of all is asked for with: less makes the client library hasty.
 const SHORTEST: Duration = Duration::from_secs(1);
+const LOGIN_ATTEMPTS: u32 = 8;
 const CALL: Duration = Duration::from_millis(500);
