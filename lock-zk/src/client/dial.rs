@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use futures_util::future::{join_all, try_join};
+use futures_util::future::join_all;
 use lockcore::options::Tls;
 use lockcore::{Error, ErrorKind, Result, Ttl};
 use tokio::net::TcpStream;
@@ -92,7 +92,9 @@ impl Cluster {
         })
     }
 
-    /// Tries as long as somebody is there who may answer, but no longer than two requests may take.
+    /// Tries as long as somebody is there who may answer, but no longer than two requests may take. A
+    /// server that has just started may never answer the first, and what one with Netty, as all with
+    /// TLS, answers to a login may overtake the session, which the client library does not understand.
     async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
         let until = Instant::now() + self.limit * 2;
         loop {
@@ -173,7 +175,9 @@ impl Cluster {
 /// The shortest and the longest timeout that the server gives, and a session of the longest to try
 /// things in: it bears a server that is slow for once.
 pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Connection>)> {
-    let (brief, long) = try_join(cluster.open(SHORTEST), cluster.open(LONGEST)).await?;
+    // One after the other: the second finds a server that is warm, for which it has less patience.
+    let long = cluster.open(LONGEST).await?;
+    let brief = cluster.open(SHORTEST).await?;
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
     // It ends with its connection at the latest.

@@ -5,8 +5,14 @@
 
 mod credentials;
 mod foreign_nodes;
+mod names;
 mod neighbours;
+mod options;
+mod reach;
 mod revoked;
+mod secrets;
+mod tls;
+mod while_held;
 
 use std::error::Error as _;
 use std::fmt::Debug;
@@ -59,6 +65,7 @@ impl Stage {
     /// Makes a directory with all above it, as other programs do: it stays.
     async fn make(&self, directory: &str) {
         let path = self.at(directory);
+        let path = path.trim_end_matches('/');
         for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
             if self.server.stat(&path[..end]).await.is_none() {
                 self.server.create(&path[..end], "", ZkMode::Persistent).await;
@@ -73,8 +80,8 @@ impl Stage {
 }
 
 async fn records(server: &Zk, prefix: &str) -> Vec<String> {
-    let top = format!("/{prefix}");
-    let tree = server.tree(&top).await.into_iter();
+    let top = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+    let tree = server.tree(if top.is_empty() { "/" } else { &top }).await.into_iter();
     tree.filter(|path| path[top.len()..].matches('/').count() == 2).collect()
 }
 
