@@ -27,12 +27,12 @@ async fn a_thousand_waiters_are_served_in_order_with_two_events_each() {
     for number in 0..WAITERS {
         processes[number % PROCESSES].send(&number.to_string());
     }
-    lock_testkit::eventually("all stand in the queue", LONG, || async {
+    lock_testkit::eventually("all stand in the queue", LONG * 2, || async {
         (children(&server, NAME).await.len() > WAITERS).then_some(())
     })
     .await;
     // Each watches itself and the one before it, and one session may have both.
-    lock_testkit::eventually("all listen", LONG, || async {
+    lock_testkit::eventually("all listen", LONG * 2, || async {
         (server.watches().await.len() > WAITERS).then_some(())
     })
     .await;

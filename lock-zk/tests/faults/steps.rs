@@ -7,7 +7,7 @@ use lockcore::{Error, ErrorKind, Guard, Locks};
 use tokio::task::JoinHandle;
 
 use crate::stage::{
-    PATIENCE, config, connect, is_idle, ms, nothing_left, sessions, take, ttl, until_nodes,
+    PATIENCE, children, config, connect, is_idle, ms, nothing_left, sessions, take, ttl,
     until_watched, via,
 };
 
@@ -126,6 +126,10 @@ async fn breaks(stage: &Stage<'_>, step: &str) {
     };
     tokio::join!(works, broken);
     // Its place may be lost with its session, or it may never have had one.
+    eventually("it waits, or has failed", || async {
+        waits.is_finished() || children(stage.server, &stage.name("busy")).await.len() == 2
+    })
+    .await;
     let next = if waits.is_finished() {
         let error = waits.await.unwrap().unwrap_err();
         let known = error.is_transient() || error.kind() == ErrorKind::Lost;
@@ -137,9 +141,6 @@ async fn breaks(stage: &Stage<'_>, step: &str) {
     };
     if !held.is_held() {
         println!("{way:?} at {step}: lost by {:?}", held.lost().await);
-    }
-    if next.is_some() {
-        until_nodes(stage.server, &stage.name("busy"), 2).await;
     }
     busy.release().await.unwrap();
     if let Some(next) = next {
