@@ -178,6 +178,11 @@ impl Place {
         waiting.is_next = is_next;
     }
 
+    /// For whom it waits.
+    pub(crate) fn ahead(&self) -> Vec<String> {
+        lock(&self.waiting).ahead.clone()
+    }
+
     /// Watches those it waits for, if that has not begun.
     pub(crate) fn listen(&self, session: &Session) -> Result<Arc<Ear>> {
         let connection = session.connection()?;

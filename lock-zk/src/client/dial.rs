@@ -1,11 +1,12 @@
 //! Getting a session.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use futures_util::future::{join_all, try_join};
+use futures_util::future::join_all;
 use lockcore::options::Tls;
 use lockcore::{Error, ErrorKind, Result, Ttl};
 use tokio::net::TcpStream;
@@ -27,8 +28,20 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(config: &ZkConfig) -> Result<Self> {
+        if !config.members.iter().all(|(host, _)| is_host(host)) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the host of a member is a name or an address and nothing else",
+            ));
+        }
+        if config.login.as_ref().is_some_and(|(user, _)| user.contains(':')) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the user of `login` has no colon: ZooKeeper takes what is behind it for the password",
+            ));
+        }
         Ok(Self {
-            members: config.members.clone(),
+            members: config.members.iter().map(|(host, port)| (bare(host), *port)).collect(),
             chroot: config.chroot.clone(),
             login: config.login.clone(),
             tls: config.tls.as_ref().map(tls_options).transpose()?,
@@ -79,7 +92,9 @@ impl Cluster {
         })
     }
 
-    /// Tries as long as somebody is there who may answer, but no longer than two requests may take.
+    /// Tries as long as somebody is there who may answer, but no longer than two requests may take. A
+    /// server that has just started may never answer the first, and what one with Netty, as all with
+    /// TLS, answers to a login may overtake the session, which the client library does not understand.
     async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
         let until = Instant::now() + self.limit * 2;
         loop {
@@ -160,12 +175,30 @@ impl Cluster {
 /// The shortest and the longest timeout that the server gives, and a session of the longest to try
 /// things in: it bears a server that is slow for once.
 pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Connection>)> {
-    let (brief, long) = try_join(cluster.open(SHORTEST), cluster.open(LONGEST)).await?;
+    // One after the other: the second finds a server that is warm, for which it has less patience.
+    let long = cluster.open(LONGEST).await?;
+    let brief = cluster.open(SHORTEST).await?;
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
     // It ends with its connection at the latest.
     let _ = cluster.end(brief).await;
     Ok((Ttl::new(shortest)?, Ttl::new(longest)?, long))
+}
+
+/// Whether it is one host, so that nothing else is read out of it; an address of version 6 with or
+/// without brackets.
+fn is_host(host: &str) -> bool {
+    if host.starts_with('[') || host.contains(':') {
+        let address = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'));
+        return address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    !host.is_empty() && host.chars().all(is_plain)
+}
+
+/// Without brackets.
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 fn tls_options(tls: &Tls) -> Result<TlsOptions> {

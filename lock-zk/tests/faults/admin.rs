@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lock_conformance::time::{eventually, pause, soon};
-use lock_testkit::{Zk, ZkAcl};
+use lock_testkit::{Proxy, Zk, ZkAcl};
 use lockcore::{BootInstant, ErrorKind, Locks, LossCause};
 
 use crate::stage::{
@@ -12,7 +12,7 @@ use crate::stage::{
     until_watched,
 };
 
-const TTL: u64 = 1_500;
+const TTL: u64 = 2_400;
 
 fn period() -> Duration {
     ttl(TTL) / 3
@@ -20,7 +20,7 @@ fn period() -> Duration {
 
 /// What is learnt with the next renewal, on a busy machine.
 fn at_most() -> Duration {
-    period() + ms(600)
+    period() + ms(1_200)
 }
 
 async fn client(server: &Zk) -> Locks {
@@ -136,6 +136,29 @@ async fn a_release_after_the_node_was_deleted_says_so() {
         let error = guard.release().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotHeld, "{kind:?}: {error}");
     }
+}
+
+/// The same, of a session whose end nobody has told the client yet.
+#[tokio::test]
+async fn a_release_after_the_session_was_ended_says_so() {
+    let server = Zk::start().await;
+    let proxy = Proxy::zk(server.addr()).await;
+    let locks = connect(config(proxy.addr().port()), LONG).await;
+    for kind in KINDS {
+        let guard = soon("a free lock", kind.waits(locks.clone())).await.unwrap();
+        proxy.refuse(true);
+        assert!(server.expire_session(nodes(&server, &kind.name()).await[0].session).await);
+        let gone = || async { proxy.connections() == 0 };
+        eventually("the connection is over", gone).await;
+        assert!(guard.is_held(), "{kind:?}: it was told");
+        let release = tokio::spawn(guard.release());
+        pause(ms(20)).await;
+        proxy.refuse(false);
+        let error = soon("an answer", release).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotHeld, "{kind:?}: {error}");
+        is_idle(&locks).await;
+    }
+    nothing_left(&server).await;
 }
 
 /// By its own watch, and not when it looks.

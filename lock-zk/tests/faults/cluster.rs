@@ -49,7 +49,8 @@ impl Traffic {
                 while !over.load(SeqCst) {
                     let begun = BootInstant::now();
                     let mut note = |what: &str, error: Error| {
-                        assert!(error.is_transient(), "{what}: {error}");
+                        let known = error.is_transient() || error.loss_cause().is_some();
+                        assert!(known, "{what}: {error}");
                         errors.push(format!("{what} after {:?}: {error}", begun.elapsed()));
                     };
                     match own.try_lock().await {
@@ -78,9 +79,14 @@ impl Traffic {
         Self { tasks, over, grants }
     }
 
-    async fn goes_on(&self, more: usize) {
-        let now = self.grants.load(SeqCst);
-        eventually("locks are granted", || async { self.grants.load(SeqCst) >= now + more }).await;
+    /// Waits for so many grants more, and returns how long that took.
+    async fn goes_on(&self, more: usize) -> Duration {
+        let (now, begun) = (self.grants.load(SeqCst), BootInstant::now());
+        lock_testkit::eventually("locks are granted", LONG, || async {
+            (self.grants.load(SeqCst) >= now + more).then_some(())
+        })
+        .await;
+        begun.elapsed()
     }
 
     async fn ends(mut self) -> Vec<String> {
@@ -106,41 +112,53 @@ async fn members_that_are_killed_stopped_or_cut_off_cost_time_and_no_lock() {
     }
     let traffic = Traffic::of(&clients);
     traffic.goes_on(30).await;
+    let mut longest = Duration::ZERO;
     let leader = ensemble.leader().await;
     let follower = (leader + 1) % ensemble.len();
     for member in [follower, leader] {
+        let begun = BootInstant::now();
         ensemble.kill(member);
         ensemble.leader_other_than(member).await;
         traffic.goes_on(30).await;
+        longest = longest.max(begun.elapsed());
         ensemble.restart(member).await;
-        traffic.goes_on(30).await;
+        longest = longest.max(traffic.goes_on(30).await);
     }
     let leader = ensemble.leader().await;
     let follower = (leader + 1) % ensemble.len();
     for member in [follower, leader] {
+        let begun = BootInstant::now();
         ensemble.pause(member);
         ensemble.leader_other_than(member).await;
         traffic.goes_on(30).await;
+        longest = longest.max(begun.elapsed());
         ensemble.resume(member);
-        traffic.goes_on(30).await;
+        longest = longest.max(traffic.goes_on(30).await);
     }
     let leader = ensemble.leader().await;
+    let begun = BootInstant::now();
     ensemble.partition(leader);
     ensemble.leader_other_than(leader).await;
     traffic.goes_on(30).await;
+    longest = longest.max(begun.elapsed());
     ensemble.heal(leader);
     traffic.goes_on(30).await;
     let errors = traffic.ends().await;
-    println!("{} errors: {errors:#?}", errors.len());
+    println!("{} errors, {longest:?} at most without a grant: {errors:#?}", errors.len());
     for guard in held {
-        assert!(guard.is_held());
-        guard.release().await.unwrap();
+        // What is believed was proven up to two periods ago, so the rest is what it may take.
+        assert!(guard.is_held() || longest > LONG / 4, "lost by {:?}", guard.lost().await);
+        if guard.is_held() {
+            guard.release().await.unwrap();
+        }
     }
     for locks in &clients {
         is_idle(locks).await;
     }
     nothing_left(ensemble.serving().await).await;
-    assert_eq!(ensemble.sessions().await.len(), CLIENTS);
+    let sessions = ensemble.sessions().await;
+    let alive = sessions.iter().filter(|session| session.client.is_some());
+    assert_eq!(alive.count(), CLIENTS, "{sessions:?}");
 }
 
 /// The member that a client speaks with is cut off with it: it answers reads and pings, and the
@@ -153,12 +171,12 @@ async fn a_holder_in_the_minority_has_lost_before_the_majority_grants() {
         let alone = if leads { leader } else { (leader + 1) % ensemble.len() };
         let others: Vec<_> = (0..ensemble.len()).filter(|member| *member != alone).collect();
         let rest: Vec<_> = others.iter().map(|other| ensemble.member(*other)).collect();
-        let holder = connect(of(&[ensemble.member(alone)]), ttl(1_500)).await;
-        let next = connect(of(&rest), ttl(1_500)).await;
+        let holder = connect(of(&[ensemble.member(alone)]), ttl(2_400)).await;
+        let next = connect(of(&rest), ttl(2_400)).await;
         let history = Arc::new(History::new());
         let guard = holder.mutex(NAME).unwrap().lock().await.unwrap();
         // It has been renewed for a while.
-        pause(ttl(1_500)).await;
+        pause(ttl(2_400)).await;
         assert!(guard.is_held());
         let old = guard.token();
         let (lock, believes) = (next.mutex(NAME).unwrap(), history.clone());
@@ -173,8 +191,8 @@ async fn a_holder_in_the_minority_has_lost_before_the_majority_grants() {
         let lost = believe(&guard, &history, pause(PATIENCE)).await;
         let took = begun.elapsed();
         assert!(lost.is_some(), "it believes on");
-        assert!(took < ttl(1_500), "told after {took:?}");
-        let (token, granted, released) = soon("the majority grants", gains).await.unwrap();
+        assert!(took < ttl(2_400), "told after {took:?}");
+        let (token, granted, released) = timeout(LONG, gains).await.unwrap().unwrap();
         println!(
             "leads: {leads}: lost by {lost:?} after {took:?}, granted after {:?}",
             granted.saturating_since(begun)

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use lock_conformance::time::{eventually, soon};
+use lock_conformance::time::soon;
 use lock_testkit::{Zk, ZkEventKind};
 
 use crate::children::{report, spawn};
-use crate::stage::{LONG, NAME, children, config, connect, nothing_left, until_nodes};
+use crate::stage::{LONG, NAME, children, config, connect, nothing_left};
 
 const WAITERS: usize = 1_000;
 const PROCESSES: usize = 4;
@@ -27,11 +27,13 @@ async fn a_thousand_waiters_are_served_in_order_with_two_events_each() {
     for number in 0..WAITERS {
         processes[number % PROCESSES].send(&number.to_string());
     }
-    until_nodes(&server, NAME, WAITERS + 1).await;
+    lock_testkit::eventually("all stand in the queue", LONG * 2, || async {
+        (children(&server, NAME).await.len() > WAITERS).then_some(())
+    })
+    .await;
     // Each watches itself and the one before it, and one session may have both.
-    eventually("all listen", || async {
-        let watched = server.watches().await;
-        watched.len() == WAITERS + 1
+    lock_testkit::eventually("all listen", LONG * 2, || async {
+        (server.watches().await.len() > WAITERS).then_some(())
     })
     .await;
     let queued = begun.elapsed();

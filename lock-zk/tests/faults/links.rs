@@ -10,8 +10,8 @@ use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause};
 use tokio::task::JoinHandle;
 
 use crate::stage::{
-    KINDS, LONG, NAME, PATIENCE, believe, config, connect, is_idle, ms, nodes, nothing_left, take,
-    ttl, until_nodes, until_watched, via,
+    KINDS, LONG, NAME, PATIENCE, believe, config, connect, is_idle, ms, nodes, nothing_left,
+    sessions, take, ttl, until_nodes, until_watched, via,
 };
 
 /// How nothing comes.
@@ -126,11 +126,8 @@ async fn who_is_not_heard_of_for_too_long_has_lost_before_anybody_else_gains() {
     .await;
     nothing_left(&server).await;
     // Those of the fourteen clients; what was given up has gone.
-    eventually("one session a client", || async {
-        let sessions = server.sessions().await;
-        sessions.len() <= 2 * WAYS.len()
-    })
-    .await;
+    eventually("one session a client", || async { sessions(&server).await <= 2 * WAYS.len() })
+        .await;
 }
 
 /// Nobody's place is lost, and nothing that happened meanwhile is missed.
@@ -189,6 +186,45 @@ async fn a_short_silence_costs_nobody_anything() {
     until_watched(&server, 0).await;
 }
 
+/// It is kept for when the link works again, and not for longer than it is believed.
+#[tokio::test]
+async fn a_release_while_nothing_passes_is_made_good() {
+    let server = Zk::start().await;
+    join_all([Way::Cut, Way::Lost, Way::Refused, Way::NoReplies].map(async |way| {
+        let name = format!("{NAME}-{way:?}");
+        let proxy = Proxy::zk(server.addr()).await;
+        let locks = client(&proxy, ttl(8_000)).await;
+        let other = connect(config(server.port()), LONG).await;
+        for is_dropped in [false, true] {
+            let guard = locks.mutex(&name).unwrap().lock().await.unwrap();
+            let next = waits(&other, &name);
+            until_nodes(&server, &name, 2).await;
+            way.begins(&proxy);
+            let release = tokio::spawn(async move {
+                if is_dropped {
+                    drop(guard);
+                    return None;
+                }
+                Some(guard.release().await)
+            });
+            pause(ms(600)).await;
+            way.ends(&proxy);
+            let healed = BootInstant::now();
+            let next = soon("the next one", next).await.unwrap().unwrap();
+            assert!(healed.elapsed() < ms(2_500), "{way:?}: after {:?}", healed.elapsed());
+            if let Some(released) = soon("confirmed", release).await.unwrap() {
+                released.unwrap();
+            }
+            is_idle(&locks).await;
+            assert!(next.is_held());
+            assert_eq!(nodes(&server, &name).await.len(), 1, "{way:?}");
+            next.release().await.unwrap();
+        }
+    }))
+    .await;
+    nothing_left(&server).await;
+}
+
 /// Events are not all that a waiter goes by.
 #[tokio::test]
 async fn waiters_whose_notifications_are_lost_look_by_themselves() {
@@ -239,5 +275,5 @@ async fn an_acquisition_on_a_link_that_only_looks_alive_leaves_nothing() {
         let lock = locks.mutex(NAME).unwrap();
         soon("it works again", take(&lock)).await.release().await.unwrap();
     }
-    eventually("one session", || async { server.sessions().await.len() == 1 }).await;
+    eventually("one session", || async { sessions(&server).await == 1 }).await;
 }

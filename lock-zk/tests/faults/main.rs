@@ -16,3 +16,4 @@ mod requests;
 mod shutdowns;
 mod stage;
 mod steps;
+mod storm;

@@ -70,8 +70,16 @@ async fn a_holder_that_was_frozen_knows_that_it_is_not_one_any_more() {
     assert_eq!(report(&mut holder).await, ["not_held"]);
     assert!(guard.is_held());
     assert_eq!(nodes(&server, NAME).await.len(), 1, "the old holder freed the new one's lock");
-    // What a write in its name would check for is not there.
-    assert_eq!(server.stat(&fence).await, None);
+    // A write in its name is refused, and one in that of the new holder is not.
+    let new = nodes(&server, NAME).await.remove(0).path;
+    let client = zookeeper_client::Client::connect(&server.connect_string()).await.unwrap();
+    server.create("/last", "", ZkMode::Persistent).await;
+    for (fence, is_taken) in [(&fence, false), (&new, true)] {
+        let mut write = client.new_multi_writer();
+        write.add_check_version(fence, -1).unwrap();
+        write.add_set_data("/last", b"42", None).unwrap();
+        assert_eq!(write.commit().await.is_ok(), is_taken, "{fence}");
+    }
     guard.release().await.unwrap();
     nothing_left(&server).await;
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::stage::{
-    KINDS, LONG, NAME, PATIENCE, config, connect, is_idle, left, ms, nodes, nothing_left,
+    KINDS, LONG, NAME, PATIENCE, config, connect, is_idle, left, ms, nodes, nothing_left, sessions,
     until_nodes, until_watched, via,
 };
 
@@ -46,7 +46,7 @@ impl Stage {
         assert!(swallowed.has_landed(), "no reply was lost");
         guard.release().await.unwrap();
         nothing_left(&self.server).await;
-        assert_eq!(self.server.sessions().await.len(), 2);
+        assert_eq!(sessions(&self.server).await, 2);
         until_watched(&self.server, 0).await;
     }
 }
@@ -133,7 +133,7 @@ async fn one_that_left_before_its_reply_vanished_leaves_nothing() {
             guard.release().await.unwrap();
         }
     }
-    assert_eq!(stage.server.sessions().await.len(), 2);
+    assert_eq!(sessions(&stage.server).await, 2);
 }
 
 /// One that does not wait is refused, and what its lost request has left goes at once.

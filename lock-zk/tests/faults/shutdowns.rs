@@ -5,8 +5,8 @@ use lock_testkit::{Proxy, Zk, zk_request};
 use lockcore::{BootInstant, ErrorKind, LossCause, Renewal};
 
 use crate::stage::{
-    KINDS, LONG, NAME, PATIENCE, config, connect, left, ms, nothing_left, ttl, until_nodes,
-    until_watched, via,
+    KINDS, LONG, NAME, PATIENCE, config, connect, left, ms, nothing_left, sessions, ttl,
+    until_nodes, until_watched, via,
 };
 
 /// Holders, waiters, and requests that are under way.
@@ -57,7 +57,7 @@ async fn a_shutdown_in_the_middle_of_everything_leaves_nothing() {
         }
         assert_eq!(left(&server).await, [""; 0], "{step}");
         until_watched(&server, 0).await;
-        assert_eq!(server.sessions().await.len(), 1, "{step}: that of the other");
+        assert_eq!(sessions(&server).await, 1, "{step}: that of the other");
     }
 }
 
@@ -86,7 +86,7 @@ async fn a_shutdown_while_nothing_is_answered_ends() {
     nothing_left(&server).await;
     proxy.restore();
     // What was kept on its way finds nothing to do.
-    eventually("the session is over", || async { server.sessions().await.len() == 1 }).await;
+    eventually("the session is over", || async { sessions(&server).await == 1 }).await;
     assert_eq!(left(&server).await, [""; 0]);
 }
 

@@ -38,9 +38,18 @@ pub(crate) fn via(proxy: &Proxy) -> ZkConfig {
     config(proxy.addr().port()).request_timeout(ms(400)).unwrap()
 }
 
-/// Connects.
+/// Connects, which is before any fault: a client that gives up soon may have to try again on a busy
+/// machine.
 pub(crate) async fn connect(config: ZkConfig, ttl: Duration) -> Locks {
-    Locks::new(config.connect().await.unwrap()).ttl(ttl).unwrap()
+    let connected = async {
+        loop {
+            match config.clone().connect().await {
+                Ok(lock) => return lock,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+        }
+    };
+    Locks::new(soon("a connection", connected).await).ttl(ttl).unwrap()
 }
 
 /// What a holder and a waiter want.
@@ -142,6 +151,12 @@ pub(crate) async fn left(server: &Zk) -> Vec<String> {
     let mut paths = server.tree("/leasehold").await;
     paths.retain(|path| path.matches('/').count() == 3);
     paths
+}
+
+/// How many sessions somebody keeps alive. One that a client did not wait for when it connected goes
+/// by itself.
+pub(crate) async fn sessions(server: &Zk) -> usize {
+    server.sessions().await.iter().filter(|session| session.client.is_some()).count()
 }
 
 /// Waits until everything that the client had to clean up is clean.

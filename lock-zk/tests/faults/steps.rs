@@ -7,8 +7,8 @@ use lockcore::{Error, ErrorKind, Guard, Locks};
 use tokio::task::JoinHandle;
 
 use crate::stage::{
-    PATIENCE, config, connect, is_idle, ms, nothing_left, take, ttl, until_nodes, until_watched,
-    via,
+    PATIENCE, children, config, connect, is_idle, ms, nothing_left, sessions, take, ttl,
+    until_watched, via,
 };
 
 /// The request at which it happens.
@@ -109,8 +109,7 @@ async fn a_link_that_breaks_at_any_step_is_made_good() {
     nothing_left(server).await;
     until_watched(server, 0).await;
     let of_clients = 2 * WAYS.len();
-    eventually("one session a client", || async { server.sessions().await.len() <= of_clients })
-        .await;
+    eventually("one session a client", || async { sessions(server).await <= of_clients }).await;
 }
 
 async fn breaks(stage: &Stage<'_>, step: &str) {
@@ -127,6 +126,10 @@ async fn breaks(stage: &Stage<'_>, step: &str) {
     };
     tokio::join!(works, broken);
     // Its place may be lost with its session, or it may never have had one.
+    eventually("it waits, or has failed", || async {
+        waits.is_finished() || children(stage.server, &stage.name("busy")).await.len() == 2
+    })
+    .await;
     let next = if waits.is_finished() {
         let error = waits.await.unwrap().unwrap_err();
         let known = error.is_transient() || error.kind() == ErrorKind::Lost;
@@ -138,9 +141,6 @@ async fn breaks(stage: &Stage<'_>, step: &str) {
     };
     if !held.is_held() {
         println!("{way:?} at {step}: lost by {:?}", held.lost().await);
-    }
-    if next.is_some() {
-        until_nodes(stage.server, &stage.name("busy"), 2).await;
     }
     busy.release().await.unwrap();
     if let Some(next) = next {
