@@ -68,7 +68,7 @@ async fn a_node_without_a_number_that_comes_later_does_not_end_what_is_held() {
     held.renew().await.unwrap();
     assert!(held.is_held());
     held.release().await.unwrap();
-    assert_eq!(stage.records().await, [path.clone()]);
+    assert_eq!(stage.records().await, std::slice::from_ref(&path));
     assert!(stage.server.delete(&path).await);
     is_free(&stage, &locks).await;
 }
