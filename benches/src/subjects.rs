@@ -13,6 +13,7 @@ mod etcd;
 mod local;
 mod redis;
 mod store;
+mod zk;
 
 /// One way to take and give back named locks: ours, a peer's, or the floor beneath both.
 ///
@@ -70,8 +71,13 @@ pub(crate) struct At {
 pub(crate) type MakeBackend = fn(&Runtime) -> Result<Backend>;
 
 /// The backends by name.
-pub(crate) const BACKENDS: &[(&str, MakeBackend)] =
-    &[("local", local::backend), ("redis", redis::backend), ("etcd", etcd::backend)];
+pub(crate) const BACKENDS: &[(&str, MakeBackend)] = &[
+    ("local", local::backend),
+    ("redis", redis::backend),
+    ("etcd", etcd::backend),
+    ("zk", zk::backend),
+    ("zk-far", zk::far),
+];
 
 pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|(name, _)| *name).collect()
@@ -82,6 +88,7 @@ pub(crate) async fn hold(arguments: &[String]) -> Result<()> {
     let work = Work::read(arguments)?;
     let costs = match work.url.split_once("://") {
         Some(("etcd", _)) => etcd::leases::hold(&work).await?,
+        Some(("zk", _)) => zk::leases::hold(&work).await?,
         _ => redis::leases::hold(&work).await?,
     };
     println!("{}", costs.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));

@@ -40,9 +40,9 @@ pub(crate) struct Node {
     pub(crate) owner: i64,
 }
 
-/// What came of lining up: our node, and who stands in the directory with it.
+/// What came of lining up: our node, and who stands in the directory with it, if we may know.
 pub(crate) enum LinedUp {
-    Done(Node, Vec<String>),
+    Done(Node, Result<Vec<String>>),
     /// There is no such directory.
     Nowhere,
 }
@@ -148,8 +148,8 @@ impl Connection {
         };
         let path = format!("{stem}{number}");
         let node = Node { path, created: stat.czxid, owner: stat.ephemeral_owner };
-        // It stands there, whatever is said of the list.
-        let listed = listed.map_err(|error| error::of(error, effect))?;
+        // That it has no answer is no answer to the whole: it is asked for again, and the node found.
+        let listed = listed.map_err(|error| error::of(error, effect));
         Ok(LinedUp::Done(node, listed))
     }
 
@@ -219,6 +219,7 @@ impl Connection {
 
     /// The paths below `top` that end with this session.
     pub(crate) async fn owned(&self, top: &str) -> Result<Vec<String>> {
+        let top = if top.is_empty() { "/" } else { top };
         let owned = self.limited(self.client.list_ephemerals(top), Effect::None).await;
         owned.map_err(|error| error.into_error(Effect::None))
     }
@@ -319,16 +320,18 @@ fn ways_to(directory: &str) -> Vec<String> {
 /// Why directories that were to be made are not there; nothing if they were not to be made, or have
 /// gone again. Those that are there may be refused to us without harm.
 fn not_made<T>(made: Vec<Result<T, ZkError>>) -> Result<()> {
-    for answer in made {
+    for (place, answer) in made.into_iter().enumerate() {
         match answer {
             Ok(_) | Err(ZkError::NodeExists) => {}
-            Err(ZkError::NoNode) => {
+            Err(ZkError::NoNode) if place == 0 => {
                 return Err(Error::new(
                     ErrorKind::InvalidConfig,
                     "the chroot of the URL is not there: make it first, for example by `zkCli.sh \
                      create /PATH`",
                 ));
             }
+            // The one above it has gone since.
+            Err(ZkError::NoNode) => return Ok(()),
             Err(error) => return Err(error::of(error, Effect::None)),
         }
     }

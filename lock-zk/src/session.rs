@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockcore::{BootInstant, Entry, EntryId, Result, Ttl};
+use tokio::sync::watch;
 
 use crate::client::{Connection, Node, Probed};
 use crate::contact::Contact;
@@ -20,9 +21,11 @@ pub(crate) struct Session {
     /// Nothing once it was ended.
     connection: Mutex<Option<Arc<Connection>>>,
     contact: Arc<Mutex<Contact>>,
-    places: Mutex<HashMap<EntryId, Arc<Place>>>,
-    /// Those that were to be taken out, which the server has refused.
+    /// Entries that may not be taken out: it is not renewed then, so that its end takes them out.
     stuck: Mutex<HashSet<EntryId>>,
+    places: Mutex<HashMap<EntryId, Arc<Place>>>,
+    /// Whether it was ended from here.
+    ended: watch::Sender<bool>,
 }
 
 /// What is known of one entry.
@@ -57,8 +60,9 @@ impl Session {
             ttl,
             connection: Mutex::new(Some(connection)),
             contact: Arc::new(Mutex::new(Contact::new(opened, ttl))),
-            places: Mutex::default(),
             stuck: Mutex::default(),
+            places: Mutex::default(),
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -75,6 +79,7 @@ impl Session {
 
     /// Takes the connection away: the session ends.
     pub(crate) fn take_connection(&self) -> Option<Arc<Connection>> {
+        self.ended.send_replace(true);
         lock(&self.connection).take()
     }
 
@@ -86,10 +91,15 @@ impl Session {
     /// Asks whether the session is alive; since when it is known to be, if there was an answer.
     pub(crate) async fn probe(&self, connection: Arc<Connection>) -> (Probed, BootInstant) {
         let contact = self.contact.clone();
+        let mut ended = self.ended.subscribe();
         // What becomes of it counts, also when nobody waits any more.
         let probing = tokio::spawn(async move {
             let sent = BootInstant::now();
-            let probed = connection.probe().await;
+            let probed = tokio::select! {
+                probed = connection.probe() => probed,
+                // It may never be answered, and must not keep a session alive that is to end.
+                _ = ended.wait_for(|ended| *ended) => Probed::Ended,
+            };
             let mut contact = lock(&contact);
             match probed {
                 Probed::Answered => contact.answered(sent),
@@ -124,12 +134,12 @@ impl Session {
         lock(&self.places).get(&entry.id()).cloned()
     }
 
-    /// The entry may not be taken out of the store.
-    pub(crate) fn stick(&self, entry: &Entry) {
+    /// The entry may not be taken out.
+    pub(crate) fn refused(&self, entry: &Entry) {
         lock(&self.stuck).insert(entry.id());
     }
 
-    /// Whether something is in the store that has to go, and can only go with the session.
+    /// Whether there is an entry that only the end of the session takes out.
     pub(crate) fn is_stuck(&self) -> bool {
         !lock(&self.stuck).is_empty()
     }
@@ -166,6 +176,11 @@ impl Place {
         }
         // Whoever has left behind the first of them does not matter to the watches.
         waiting.is_next = is_next;
+    }
+
+    /// For whom it waits.
+    pub(crate) fn ahead(&self) -> Vec<String> {
+        lock(&self.waiting).ahead.clone()
     }
 
     /// Watches those it waits for, if that has not begun.

@@ -26,7 +26,6 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         return Ok(());
     }
     let broken = break_all(&chosen)?;
-    // A build keeps one core busy, and a test waits most of its time.
     let shares = share(&chosen);
     let results: Vec<_> = thread::scope(|scope| {
         let tried: Vec<_> = shares
@@ -109,7 +108,8 @@ impl Lab {
         let home = home()?;
         let lab = Self {
             tree: home.join(format!("tree-{number}")),
-            target: home.join(format!("target-{number}")),
+            // Of all labs: what does not differ is built once. One builds at a time, while others test.
+            target: home.join("target"),
             logs: home.join(format!("logs-{number}")),
             tools: workspace::tools_dir()?,
         };
@@ -277,7 +277,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// How many mutants are tried at a time.
-const LABS: usize = 2;
+const LABS: usize = 3;
 /// For all healthy cases of a package, one after the other.
 const UNBROKEN_LIMIT: Duration = Duration::from_secs(600);
 /// A healthy case takes seconds; a lost wake-up takes for ever.

@@ -1,14 +1,16 @@
 //! Getting a session.
 
+use std::io;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use futures_util::future::join_all;
 use lockcore::options::Tls;
 use lockcore::{Error, ErrorKind, Result, Ttl};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zookeeper_client::{Client, Error as ZkError, SessionInfo, TlsOptions};
 
 use super::Connection;
@@ -90,36 +92,33 @@ impl Cluster {
         })
     }
 
+    /// Tries as long as somebody is there who may answer, but no longer than two requests may take. A
+    /// server that has just started may never answer the first, and what one with Netty, as all with
+    /// TLS, answers to a login may overtake the session, which the client library does not understand.
     async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
-        // A member that is silent for so long is left for another one, and then asked again.
-        let patience = (asked * 3 / 10).min(self.limit);
-        let (start, mut attempts) = (Instant::now(), 0);
+        let until = Instant::now() + self.limit * 2;
         loop {
-            let begun = start.elapsed();
-            attempts += 1;
-            match self.dial_once(asked, patience, session.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    let now = start.elapsed();
-                    let was_silent = now - begun >= patience;
-                    // What a server with Netty answers to a login, as all with TLS are, may overtake
-                    // what it answers to the request for the session, which the client library does
-                    // not understand.
-                    let may_be_overtaken = self.login.is_some() && attempts < LOGIN_ATTEMPTS;
-                    if now >= self.limit || !(was_silent || may_be_overtaken) {
-                        return Err(error);
-                    }
-                }
-                done => return done,
+            let attempt = timeout_at(until, self.call(asked, session.clone())).await;
+            let error = match attempt.unwrap_or(Err(ZkError::Timeout)) {
+                Ok(client) => return Ok(client),
+                Err(
+                    error @ (ZkError::AuthFailed
+                    | ZkError::BadArguments(_)
+                    | ZkError::SessionExpired),
+                ) => return Err(error::of(error, Effect::None)),
+                Err(error) => error,
+            };
+            let (is_there, message) = self.diagnose().await;
+            if !is_there || until - PAUSE <= Instant::now() {
+                return Err(Error::new(ErrorKind::Unavailable, message).with_source(error));
             }
+            sleep(PAUSE).await;
         }
     }
 
-    async fn dial_once(
-        &self,
-        asked: Duration,
-        patience: Duration,
-        session: Option<SessionInfo>,
-    ) -> Result<Client> {
+    async fn call(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client, ZkError> {
+        // A member that is silent for so long is left for another one.
+        let patience = (asked * 3 / 10).min(self.limit);
         let mut connector = Client::connector()
             .with_session_timeout(asked)
             .with_connection_timeout(patience)
@@ -131,25 +130,10 @@ impl Cluster {
             connector = connector.with_session(session);
         }
         let address = self.address();
-        let connected = async {
-            match &self.tls {
-                Some(tls) => connector.with_tls(tls.clone()).secure_connect(&address).await,
-                None => connector.connect(&address).await,
-            }
-        };
-        // Each member may be tried, and one of them is to be heard out.
-        let limit = self.limit * 2;
-        let error = match timeout(limit, connected).await {
-            Ok(Ok(client)) => return Ok(client),
-            Ok(Err(
-                error @ (ZkError::AuthFailed | ZkError::BadArguments(_) | ZkError::SessionExpired),
-            )) => {
-                return Err(error::of(error, Effect::None));
-            }
-            Ok(Err(error)) => error,
-            Err(_) => ZkError::Timeout,
-        };
-        Err(self.diagnose().await.with_source(error))
+        match &self.tls {
+            Some(tls) => connector.with_tls(tls.clone()).secure_connect(&address).await,
+            None => connector.connect(&address).await,
+        }
     }
 
     /// `host:port,host:port/chroot`.
@@ -161,47 +145,43 @@ impl Cluster {
         members.collect::<Vec<_>>().join(",") + &self.chroot
     }
 
-    /// Why no member gave us a session. The client library does not say, so each is called on.
-    async fn diagnose(&self) -> Error {
-        let mut message = "no member is named";
-        for (host, port) in &self.members {
-            let called = TcpStream::connect((host.as_str(), *port));
-            message = match timeout(CALL, called).await {
-                Ok(Ok(_)) if self.tls.is_some() => {
-                    "what listens there gave us no session: is it a TLS port (`secureClientPort`) of \
-                     ZooKeeper, does `tls_ca` name the authority of its certificate, is that valid \
-                     for this host, does it want a certificate of ours (`tls_cert` and `tls_key`), \
-                     and are most members up?"
-                }
-                Ok(Ok(_)) => {
-                    "what listens there gave us no session: is it ZooKeeper's port for clients and \
-                     without TLS (else say `zks://`), are most members up, and does it take more \
-                     connections from here (`maxClientCnxns`)?"
-                }
-                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                    "nothing listens there: is the server up, and are host and port right?"
-                }
-                Ok(Err(error)) if error.to_string().contains("lookup") => {
-                    "the host name cannot be resolved: is it right?"
-                }
-                Ok(Err(_)) => "the member cannot be reached",
-                Err(_) => "the member did not answer in time",
-            };
+    /// Whether any member can be reached at all, and why none gave us a session. The client library
+    /// does not say, so each is called on.
+    async fn diagnose(&self) -> (bool, &'static str) {
+        let called = join_all(
+            self.members
+                .iter()
+                .map(|(host, port)| timeout(CALL, TcpStream::connect((host.as_str(), *port)))),
+        );
+        let called = called.await;
+        if called.iter().any(|called| matches!(called, Ok(Ok(_)))) {
+            return (true, if self.tls.is_some() { NO_SESSION_BY_TLS } else { NO_SESSION });
         }
-        Error::new(ErrorKind::Unavailable, message)
+        let message = match called.into_iter().next() {
+            None => "no member is named",
+            Some(Ok(Err(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "nothing listens there: is the server up, and are host and port right?"
+            }
+            Some(Ok(Err(error))) if error.to_string().contains("lookup") => {
+                "the host name cannot be resolved: is it right?"
+            }
+            Some(Ok(_)) => "the member cannot be reached",
+            Some(Err(_)) => "the member did not answer in time",
+        };
+        (false, message)
     }
 }
 
-/// The shortest and the longest session that the server gives, and a session to try things in.
+/// The shortest and the longest timeout that the server gives, and a session of the longest to try
+/// things in: it bears a server that is slow for once.
 pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Connection>)> {
     // One after the other: the second finds a server that is warm, for which it has less patience.
-    let long = cluster.open(Duration::from_millis(i32::MAX.unsigned_abs().into())).await?;
+    let long = cluster.open(LONGEST).await?;
     let brief = cluster.open(SHORTEST).await?;
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
-    // It is a session like any other, and ends with its connection at the latest.
+    // It ends with its connection at the latest.
     let _ = cluster.end(brief).await;
-    // The long one bears with a server that is slow.
     Ok((Ttl::new(shortest)?, Ttl::new(longest)?, long))
 }
 
@@ -264,5 +244,14 @@ fn unreadable(what: &str) -> Error {
 
 /// What the shortest session of all is asked for with: less makes the client library hasty.
 const SHORTEST: Duration = Duration::from_secs(1);
-const LOGIN_ATTEMPTS: u32 = 8;
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 const CALL: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(50);
+const NO_SESSION: &str = "what listens there gave us no session: is it ZooKeeper's port for clients and \
+                          without TLS (else say `zks://`), are most members up, and does it take more \
+                          connections from here (`maxClientCnxns`)?";
+const NO_SESSION_BY_TLS: &str = "what listens there gave us no session: is it a TLS port \
+                                 (`secureClientPort`) of ZooKeeper, does `tls_ca` name the authority of \
+                                 its certificate, is that valid for this host, does it want a \
+                                 certificate of ours (`tls_cert` and `tls_key`), and are most members \
+                                 up?";

@@ -1,0 +1,169 @@
+//! ZooKeeper: ours, the recipe of its client library, and the bare client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::runtime::Runtime;
+
+use self::bare::{Bare, Command};
+use self::counted::{Cycle, Leases, Waiting};
+use self::peer::Recipe;
+use self::server::Server;
+use crate::bars::Bound;
+use crate::counts::Count;
+use crate::harness::Backend;
+use crate::subjects::store::{
+    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL, cap, p50,
+    question, rate, spell,
+};
+use crate::workload::{Inside, Workload};
+
+mod bare;
+mod counted;
+pub(crate) mod leases;
+mod meter;
+mod ours;
+mod peer;
+mod server;
+
+pub(super) fn backend(runtime: &Runtime) -> Result<Backend> {
+    runtime.block_on(async { near(Arc::new(Server::start().await)).await })
+}
+
+/// The same server at the end of a link, where trips are what costs.
+pub(super) fn far(runtime: &Runtime) -> Result<Backend> {
+    runtime.block_on(async { behind_a_link(Arc::new(Server::start_behind(LINK).await)).await })
+}
+
+async fn near(server: Arc<Server>) -> Result<Backend> {
+    let pause = Workload::Command { pause: SETTLE };
+    Ok(Backend {
+        questions: vec![
+            question(FREE, Workload::OwnNames { tasks: 1 }),
+            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
+            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
+            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
+            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
+            question(AFTER_A_PAUSE, pause),
+        ],
+        bars: vec![
+            p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.2)),
+            rate("8 clients on one name: ours / recipe", ONE_NAME, OURS, RECIPE, 1.0),
+            p50(
+                "hand-off, p50: ours / recipe",
+                (HAND_OFF, OURS),
+                (HAND_OFF, RECIPE),
+                Bound::AtMost(1.0),
+            ),
+        ],
+        counts: vec![
+            Count {
+                name: |_| "requests of a free lock".to_owned(),
+                units: UNITS,
+                subjects: [OURS, RECIPE].map(Cycle::of).into(),
+                caps: vec![cap("trips of a free lock", OURS, TRIPS, 2.0)],
+            },
+            Count {
+                name: |plan| format!("requests while one waits {}", spell(plan.wait)),
+                units: UNITS,
+                subjects: [OURS, RECIPE].map(Waiting::of).into(),
+                caps: Vec::new(),
+            },
+            Count {
+                name: |plan| format!("{} leases held for {}", plan.leases, spell(plan.wait)),
+                units: UNITS_OF_LEASES,
+                subjects: vec![Leases::of(OURS)],
+                caps: vec![
+                    cap("bytes of a lease, of 10000", OURS, BYTES, 2_048.0),
+                    // A probe and a look in each period of renewals, a third of the TTL, and one
+                    // more of each at the edge.
+                    cap("requests of 10000 leases in a TTL", OURS, REQUESTS, 8.0),
+                ],
+            },
+        ],
+        ..connected("zk", server).await?
+    })
+}
+
+async fn behind_a_link(server: Arc<Server>) -> Result<Backend> {
+    Ok(Backend {
+        questions: vec![
+            question(FREE, Workload::OwnNames { tasks: 1 }),
+            question(HAND_OFF, Workload::HandOff { settle: FAR_SETTLE }),
+            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
+        ],
+        ..connected("zk-far", server).await?
+    })
+}
+
+/// Asked nothing yet.
+async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
+    let url = &server.url();
+    let ours = ours::clients(url, TTL).await?;
+    let recipe = Recipe::connect(url, TTL).await?;
+    let bare = Bare::connect(url).await?;
+    let command = Command::connect(&server).await?;
+    Ok(Backend {
+        name,
+        subjects: vec![
+            Box::new(Arc::new(ours)),
+            Box::new(Arc::new(recipe)),
+            Box::new(Arc::new(bare)),
+            Box::new(Arc::new(command)),
+        ],
+        floor: BARE,
+        is_in_process: false,
+        server: Some(server.process()),
+        questions: Vec::new(),
+        bars: Vec::new(),
+        counts: Vec::new(),
+        only: String::new(),
+    })
+}
+
+const OURS: &str = "lock-zk";
+const RECIPE: &str = "zookeeper-client's lock";
+const BARE: &str = "bare create + delete";
+const COMMAND: &str = "bare delete";
+
+/// All but pings, which are not asked for.
+const REQUESTS: &str = "requests";
+/// How often a request was sent after a reply.
+const TRIPS: &str = "trips";
+/// All that have no number of their own, which comes last.
+const OTHERS: &str = "others";
+const UNITS: &[&str] = &[
+    REQUESTS,
+    TRIPS,
+    "create",
+    "getChildren",
+    "getData",
+    "delete",
+    "multi",
+    "getEphemerals",
+    "ping",
+    OTHERS,
+];
+const UNITS_OF_LEASES: &[&str] = &[
+    BYTES,
+    REQUESTS,
+    TRIPS,
+    "create",
+    "getChildren",
+    "getData",
+    "delete",
+    "multi",
+    "getEphemerals",
+    "ping",
+    OTHERS,
+];
+
+/// See [`Workload::HandOff`]; some ten round trips, of which to queue and watch takes three.
+const SETTLE: Duration = Duration::from_millis(8);
+
+/// As long as the link needs for that.
+const FAR_SETTLE: Duration = Duration::from_millis(40);
+
+/// Of a link, each way.
+const LINK: Duration = Duration::from_millis(1);
