@@ -241,7 +241,7 @@ impl Driver for ZkDriver {
         let doubtful: Vec<_> =
             nodes.into_iter().filter(|(_, path)| !owned.contains(path)).collect();
         let paths: Vec<_> = doubtful.iter().map(|(_, path)| path.clone()).collect();
-        let found = connection.read(&paths).await?;
+        let found = connection.look(&paths).await?;
         let missing = doubtful.iter().zip(found).filter(|(_, found)| found.is_none());
         Ok(missing.map(|((id, _), _)| *id).collect())
     }

@@ -154,7 +154,13 @@ impl Cluster {
                 .map(|(host, port)| timeout(CALL, TcpStream::connect((host.as_str(), *port)))),
         );
         let called = called.await;
-        if called.iter().any(|called| matches!(called, Ok(Ok(_)))) {
+        let is_there = |called: &Result<io::Result<_>, _>| match called {
+            Ok(Ok(_)) => true,
+            // It accepts, and hangs up at once.
+            Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionReset,
+            Err(_) => false,
+        };
+        if called.iter().any(is_there) {
             return (true, if self.tls.is_some() { NO_SESSION_BY_TLS } else { NO_SESSION });
         }
         let message = match called.into_iter().next() {

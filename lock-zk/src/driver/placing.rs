@@ -54,8 +54,8 @@ impl ZkDriver {
         let listed = connection.list(place.directory.path(), true).await?;
         let ours = listed.iter().filter(|node| node.starts_with(&place.mark));
         let paths: Vec<_> = ours.map(|node| place.directory.at(node)).collect();
-        let found = connection.read(&paths).await?;
-        Ok(found.into_iter().flatten().map(|(node, _)| node).collect())
+        let found = connection.look(&paths).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// What a look at the directory says of the entry.
@@ -104,11 +104,11 @@ impl ZkDriver {
             return Ok(false);
         }
         paths.push(node.path.clone());
-        let mut found = connection.read(&paths).await?;
+        let mut found = connection.look(&paths).await?;
         let own = found.pop().flatten();
         own.ok_or_else(|| Error::lost(LossCause::Revoked))?;
         // One that ends with no session is looked at more closely.
-        Ok(found.iter().all(|found| found.as_ref().is_some_and(|(node, _)| node.owner != 0)))
+        Ok(found.iter().all(|found| found.as_ref().is_some_and(|node| node.owner != 0)))
     }
 }
 

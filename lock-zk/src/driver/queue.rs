@@ -100,9 +100,9 @@ pub(super) async fn check(
     if paths.is_empty() {
         return Ok(());
     }
-    let read = connection.read(&paths).await?;
-    match read.into_iter().flatten().find(|(node, _)| node.owner == 0) {
-        Some((node, _)) => Err(in_the_way(&node)),
+    let found = connection.look(&paths).await?;
+    match found.into_iter().flatten().find(|node| node.owner == 0) {
+        Some(node) => Err(in_the_way(&node)),
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! Users, and what their nodes are open to.
 
+use lock_conformance::time::{eventually, soon};
 use lock_testkit::{Zk, ZkAcl, ZkClient, ZkMode};
 use lock_zk::ZkConfig;
 use lockcore::ErrorKind::{InvalidConfig, Unauthorized};
@@ -195,6 +196,24 @@ async fn a_server_that_wants_logins_says_so() {
     says(&error, Unauthorized, &["connect", "login"]);
     let locks = connect(super::at(&server).login("worker", CANARY)).await;
     locks.mutex("own").unwrap().lock().await.unwrap().release().await.unwrap();
+}
+
+/// What they have written is for themselves, where they stand is for all who share a directory.
+#[tokio::test]
+async fn users_who_share_a_directory_wait_for_each_other_though_they_cannot_read_each_other() {
+    let stage = Stage::new().await;
+    stage.make("shared").await;
+    stage.make("~").await;
+    let own = connect(worker(&stage)).await;
+    let other = connect(stage.config().login("other", CANARY)).await;
+    let held = own.mutex("shared").unwrap().lock().await.unwrap();
+    let mutex = other.mutex("shared").unwrap();
+    assert!(mutex.try_lock().await.unwrap().is_none());
+    let queued = tokio::spawn(async move { mutex.lock().await });
+    eventually("it waits", async || stage.records().await.len() == 2).await;
+    held.release().await.unwrap();
+    // Servers since CVE-2024-23944 do not tell it of a node that it may not read: it finds out.
+    soon("the other's turn", queued).await.unwrap().unwrap().release().await.unwrap();
 }
 
 /// Whatever is asked for there is refused by name.

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod foreign_nodes;
+mod limits;
 mod names;
 mod neighbours;
 mod options;
