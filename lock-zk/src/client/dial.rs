@@ -157,7 +157,13 @@ impl Cluster {
         let is_there = |called: &Result<io::Result<_>, _>| match called {
             Ok(Ok(_)) => true,
             // It accepts, and hangs up at once.
-            Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionReset,
+            Ok(Err(error)) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::NotConnected
+                    | io::ErrorKind::BrokenPipe
+            ),
             Err(_) => false,
         };
         if called.iter().any(is_there) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_conformance::time::{scaled, soon};
+use lock_conformance::time::{eventually, scaled, soon};
 use lock_testkit::{Zk, ZkEnsemble, ZkMode};
 use lock_zk::ZkConfig;
 use lockcore::ErrorKind::{Indeterminate, Unavailable};
@@ -60,5 +60,13 @@ async fn an_ensemble_without_a_majority_is_told_in_time_and_serves_when_it_is_ba
         tokio::join!(ensemble.restart(leader), ensemble.restart(other));
     };
     back.await;
-    soon("a majority is back", mutex.lock()).await.unwrap().release().await.unwrap();
+    // The client library takes its time to connect again, until which nothing is sent.
+    eventually("a majority is back", async || match mutex.lock().await {
+        Ok(guard) => guard.release().await.is_ok(),
+        Err(error) => {
+            assert_eq!(error.kind(), Unavailable, "{error:?}");
+            false
+        }
+    })
+    .await;
 }
