@@ -806,7 +806,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "zk-an-unknown-request-is-forgotten",
-        file: "lock-zk/src/driver.rs",
+        file: "lock-zk/src/driver/placing.rs",
         find: "place.is_unanswered.store(true, SeqCst);",
         replace: "place.is_unanswered.store(false, SeqCst);",
         test_target: "faults",
