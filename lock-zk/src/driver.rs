@@ -259,7 +259,7 @@ impl Driver for ZkDriver {
         let read = async {
             let listed = connection.list(directory.path(), true).await?;
             let queue = Queue::read(&directory, &listed)?;
-            let paths: Vec<_> = queue.all().iter().map(|who| directory.at(&who.node)).collect();
+            let paths: Vec<_> = queue.all().iter().map(|who| directory.at(who.node)).collect();
             let read = connection.read(&paths).await?;
             let mut before = Ahead::default();
             let (mut holders, mut waiters) = (Vec::new(), Vec::new());

@@ -371,7 +371,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-never-is-renewed-in-a-shared-session",
         file: "lockcore/src/acquisition.rs",
-        find: "let is_private = entry.request().renewal() != Renewal::Auto;",
+        find: "let is_private = entry.request().renewal() != Renewal::Auto && !shared.ends_holds();",
         replace: "let is_private = false;",
         test_target: "engine",
         case: "sessions_are_shared_and_end",
@@ -438,8 +438,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-limit-of-a-hold-frees-nobody",
         file: "lockcore/src/engine_lease.rs",
-        find: "            grant.end_in_time();",
-        replace: "            drop(Arc::downgrade(&grant));",
+        find: "Renewal::AutoUntil(_) => grant.end_in_time(Duration::ZERO),",
+        replace: "Renewal::AutoUntil(_) => {}",
         case: "per_grant::conformance::r04_a_hold_has_its_limit",
         ..ENGINE
     },
@@ -551,10 +551,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-hold-with-a-limit-shares-its-session",
         file: "lockcore/src/acquisition.rs",
-        find: "        let is_private = entry.request().renewal() != Renewal::Auto;",
-        replace: "        let is_private = entry.request().renewal() == Renewal::Never;",
+        find: "entry.request().renewal() != Renewal::Auto && !shared.ends_holds();",
+        replace: "entry.request().renewal() == Renewal::Never && !shared.ends_holds();",
         test_target: "engine",
         case: "sessions_are_shared_and_end",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-a-hold-that-nobody-renews-stays",
+        file: "lockcore/src/engine_lease.rs",
+        find: "Renewal::Never if shared.ends_holds() => Term::new(",
+        replace: "Renewal::Never if false => Term::new(",
+        case: "connection::conformance::r03_lost_stays_lost",
         ..ENGINE
     },
     Mutant {
@@ -775,8 +783,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "zk-the-order-is-that-of-the-names",
         file: "lock-zk/src/driver/queue.rs",
-        find: "contenders.sort_by(Contender::order);",
-        replace: "contenders.sort_by(|one, other| one.node.cmp(&other.node));",
+        find: "contenders.sort_unstable_by(Contender::order);",
+        replace: "contenders.sort_unstable_by(|one, other| one.node.cmp(other.node));",
         case: "single::conformance::r09_first_come_first_served",
         ..ZK
     },
@@ -857,6 +865,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         self.proven = self.proven.max(sent);",
         test_target: LIB,
         case: "contact::tests::an_answer_proves_the_request_before_it",
+        ..ZK
+    },
+    Mutant {
+        name: "zk-a-session-that-was-given-up-lives-on",
+        file: "lockcore/src/keeper.rs",
+        find: "if driver.sessions() == Sessions::Connection {",
+        replace: "if driver.sessions() == Sessions::PerGrant {",
+        test_target: "faults",
+        case: "links::an_acquisition_on_a_link_that_only_looks_alive_leaves_nothing",
         ..ZK
     },
 ];
