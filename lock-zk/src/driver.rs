@@ -178,7 +178,7 @@ impl Driver for ZkDriver {
             return Err(Error::new(ErrorKind::Unavailable, "the server does not notify"));
         }
         match (place.heard(), place.node()) {
-            ((_, true), Some(node)) => match self.grant(&place, &node)? {
+            ((_, true), Some(node)) => match self.grant(&node)? {
                 Standing::Granted(token) => Ok(Wake::Granted(token)),
                 _ => Ok(Wake::Check),
             },
@@ -195,7 +195,7 @@ impl Driver for ZkDriver {
             return Err(revoked());
         }
         if may_go {
-            return self.grant(&place, &node);
+            return self.grant(&node);
         }
         let connection = session.connection()?;
         connection.ready().await?;
@@ -208,7 +208,6 @@ impl Driver for ZkDriver {
 
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
         let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
-        place.stop_listening();
         let is_anywhere = place.is_unanswered.load(SeqCst) || place.node().is_some();
         let mut was_there = false;
         if is_anywhere {
@@ -223,6 +222,8 @@ impl Driver for ZkDriver {
                 }
             })?;
         }
+        // Not before: the watch of its own node was used up by that, and needs not be removed.
+        place.stop_listening();
         session.leave(entry);
         Ok(if was_there { Withdrawn::Removed } else { Withdrawn::Absent })
     }

@@ -48,6 +48,8 @@ struct Waiting {
     ahead: Vec<String>,
     /// Whether it may go as soon as one of them has left.
     is_next: bool,
+    /// Whether it would hear of it if its own node was removed.
+    hears_itself: bool,
     ear: Arc<Ear>,
     listening: Option<Listening>,
 }
@@ -186,10 +188,13 @@ impl Place {
     /// Watches those it waits for, if that has not begun.
     pub(crate) fn listen(&self, session: &Session) -> Result<Arc<Ear>> {
         let connection = session.connection()?;
-        let own = self.node().map(|node| node.path).unwrap_or_default();
+        let own = self.node().map(|node| node.path);
         let mut waiting = lock(&self.waiting);
         if waiting.listening.is_none() || waiting.ear.is_deaf.load(SeqCst) {
             let ear = Arc::<Ear>::default();
+            // Others list before they go, and see themselves there.
+            let own = own.filter(|_| waiting.is_next);
+            waiting.hears_itself = own.is_some();
             waiting.listening = Some(ear.listen(connection, waiting.ahead.clone(), own));
             waiting.ear = ear;
         }
@@ -199,8 +204,9 @@ impl Place {
     /// What it has heard, and whether it may go now.
     pub(crate) fn heard(&self) -> (Arc<Ear>, bool) {
         let waiting = lock(&self.waiting);
-        let may_go = waiting.is_next && waiting.ear.left.load(SeqCst);
-        (waiting.ear.clone(), may_go && !waiting.ear.is_out.load(SeqCst))
+        let left = waiting.ear.left.load(SeqCst);
+        let stays = waiting.hears_itself && !waiting.ear.is_out.load(SeqCst);
+        (waiting.ear.clone(), waiting.is_next && left && stays)
     }
 
     /// It waits no more.

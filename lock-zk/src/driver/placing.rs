@@ -75,7 +75,7 @@ impl ZkDriver {
         let mode = entry.request().mode();
         queue::check(connection, &place.directory, before, mode, suspected).await?;
         Ok(match queue::turn(before, mode) {
-            Turn::Granted => self.grant(place, node)?,
+            Turn::Granted => self.grant(node)?,
             Turn::Wait { ahead, is_next } => {
                 let ahead = ahead.into_iter().map(|node| place.directory.at(node)).collect();
                 place.wait_for(ahead, is_next);
@@ -84,8 +84,7 @@ impl ZkDriver {
         })
     }
 
-    pub(super) fn grant(&self, place: &Place, node: &Node) -> Result<Standing> {
-        place.stop_listening();
+    pub(super) fn grant(&self, node: &Node) -> Result<Standing> {
         let token = token(node)?;
         self.held().insert(token, node.path.clone());
         Ok(Standing::Granted(token))

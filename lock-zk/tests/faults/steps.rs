@@ -13,7 +13,7 @@ use crate::stage::{
 
 /// The request at which it happens.
 const STEPS: [&str; 7] =
-    ["create", "getChildren", "getData", "delete", "multi", "sync", "getEphemerals"];
+    ["create", "getChildren", "exists", "delete", "multi", "sync", "getEphemerals"];
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]

@@ -116,7 +116,7 @@ async fn storms(
     over: Arc<AtomicBool>,
 ) -> (Proxy, usize) {
     let mut count = 0;
-    let requests = ["create", "getChildren", "getData", "delete", "sync", "multi"];
+    let requests = ["create", "getChildren", "exists", "delete", "sync", "multi"];
     let mut swallowed = Vec::new();
     while weather != Weather::Fine && !over.load(SeqCst) {
         let time = ms(rng.u64(10..600));

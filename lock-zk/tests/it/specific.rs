@@ -61,7 +61,7 @@ async fn what_happened_before_the_watch_is_not_missed() {
     let proxy = Proxy::zk(server.addr()).await;
     let (holders, waiters) = (client(server.port()).await, client(proxy.addr().port()).await);
     let holder = holders.lock(&request(Mode::Exclusive, LONG)).await.unwrap();
-    let held_back = proxy.hold_requests(zk_request("getData", "-lock-"));
+    let held_back = proxy.hold_requests(zk_request("exists", "-lock-"));
     let waiter = wait(&waiters, Mode::Exclusive);
     queue_has(&server, 2).await;
     held_back.held(scaled(PROMPT)).await;

@@ -799,8 +799,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "zk-any-event-grants",
         file: "lock-zk/src/session.rs",
-        find: "let may_go = waiting.is_next && waiting",
-        replace: "let may_go = waiting",
+        find: "waiting.is_next && left && stays",
+        replace: "left",
         case: "single::conformance::r09_those_who_gave_up_are_skipped",
         ..ZK
     },
