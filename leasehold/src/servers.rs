@@ -115,7 +115,9 @@ impl TlsFiles {
 
 fn file(name: &str, path: Option<String>) -> Result<Option<Vec<u8>>> {
     let read = |path: String| {
-        fs::read(path).map_err(|error| invalid(format!("`{name}` names a file in PEM: {error}")))
+        fs::read(&path).map_err(|error| {
+            invalid(format!("`{name}` names a file in PEM, and `{}`: {error}", path.escape_debug()))
+        })
     };
     path.map(read).transpose()
 }

@@ -55,7 +55,8 @@ pub(super) fn guarantees((shortest, longest): (Ttl, Ttl)) -> Guarantees {
         .except(
             Rule::R1,
             "a lock may be granted twice when somebody deletes its node; the holder learns it within \
-             a third of the TTL",
+             a third of the TTL. It may be, too, when the ensemble loses its data or is restored from \
+             a backup; the holder learns it at its deadline, and its token is the greater one",
         )
         .except(Rule::R2, "tokens fall if the ensemble loses its data, or is restored from a backup")
 }
