@@ -18,6 +18,8 @@ use crate::options::{Options, invalid};
 /// | `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…` | the same over TLS | `redis` |
 /// | `etcd://HOST:2379,HOST:2379/PREFIX` | an etcd: members of one cluster | `etcd` |
 /// | `etcds://…` | the same over TLS | `etcd` |
+/// | `zk://HOST:2181,HOST:2181/CHROOT` | a ZooKeeper: members of one ensemble | `zk` |
+/// | `zks://…` | the same over TLS, at ports for TLS | `zk` |
 ///
 /// Every backend takes these parameters, as in `local:?ttl=30s&owner=worker-7`:
 ///
@@ -25,7 +27,7 @@ use crate::options::{Options, invalid};
 /// |---|---|---|
 /// | `ttl` | how long the store keeps a lock whose holder says nothing | `10s` |
 /// | `owner` | the label that `inspect` shows | none |
-/// | `prefix` | keeps the names apart from those under another prefix | none; `leasehold` in Redis and etcd |
+/// | `prefix` | keeps the names apart from those under another prefix | none; `leasehold` in all stores with servers |
 /// | `max_waiters` | how many may wait for one name | `100000` |
 ///
 /// Those with servers also take these:
@@ -46,6 +48,12 @@ use crate::options::{Options, invalid};
 /// etcd counts a `ttl` in whole seconds, and takes none shorter than a server of its times does: `2s`
 /// unless its election timeout was changed. Its prefix is in the path or in `prefix`, not in both.
 ///
+/// ZooKeeper takes a `ttl` between its `minSessionTimeout` and its `maxSessionTimeout`: `4s` to `40s`
+/// unless it was set up otherwise. The path is the chroot, a node that is there, and holds for what
+/// `prefix` says too: locks of `zk://HOST/apps?prefix=shop` are in `/apps/shop`. `USER:PASSWORD` is a
+/// login by the scheme `digest`: nodes are for that user alone then. All who share locks give the same
+/// chroot, prefix and user.
+///
 /// # Errors
 ///
 /// [`ErrorKind::InvalidConfig`] for a URL that is none, a scheme or a parameter that is unknown,
@@ -65,6 +73,16 @@ use crate::options::{Options, invalid};
 /// let guard = locks.mutex("orders/123")?.lock().await?;
 /// println!("charging under token {}", guard.token());
 /// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// An ensemble of ZooKeeper, below the node `/apps`:
+///
+/// ```no_run
+/// # async fn example() -> leasehold::Result<()> {
+/// let url = "zk://worker:secret@10.0.0.1,10.0.0.2:2182,[::1]/apps?prefix=shop&ttl=10s";
+/// let locks = leasehold::connect(url).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -112,6 +130,8 @@ const SCHEMES: &[Scheme] = &[
     redis("rediss+sentinel"),
     etcd("etcd"),
     etcd("etcds"),
+    zk("zk"),
+    zk("zks"),
 ];
 
 const fn redis(name: &'static str) -> Scheme {
@@ -132,6 +152,17 @@ const fn etcd(name: &'static str) -> Scheme {
         #[cfg(feature = "etcd")]
         connect: Some(crate::etcd::connect),
         #[cfg(not(feature = "etcd"))]
+        connect: None,
+    }
+}
+
+const fn zk(name: &'static str) -> Scheme {
+    Scheme {
+        name,
+        feature: "zk",
+        #[cfg(feature = "zk")]
+        connect: Some(crate::zk::connect),
+        #[cfg(not(feature = "zk"))]
         connect: None,
     }
 }
@@ -171,6 +202,8 @@ mod tests {
         assert!(text.contains("features = [\"local\"]"), "{text}");
         let text = unknown("etcds").to_string();
         assert!(text.contains("`etcds:`") && text.contains("features = [\"etcd\"]"), "{text}");
+        let text = unknown("zk").to_string();
+        assert!(text.contains("`zk:`") && text.contains("features = [\"zk\"]"), "{text}");
         let text = unknown("gopher").to_string();
         assert!(text.contains("`gopher:`") && text.contains(&known_schemes()), "{text}");
     }

@@ -2,12 +2,11 @@
 
 use lock_etcd::{EtcdConfig, EtcdTls};
 use lockcore::{Locks, Result};
-use percent_encoding::percent_decode_str;
 
 use crate::address::Address;
 use crate::connect::Connecting;
 use crate::options::{Options, invalid};
-use crate::servers::{TlsFiles, hosts, with};
+use crate::servers::{TlsFiles, decode_path, hosts, login, with};
 
 pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Connecting<'a> {
     Box::pin(async move {
@@ -19,7 +18,7 @@ pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Con
 
 fn config(address: &Address, options: &mut Options) -> Result<EtcdConfig> {
     let mut config = EtcdConfig::new(hosts(address, PORT)?);
-    if let Some((user, password)) = login(address)? {
+    if let Some((user, password)) = login(address, "etcd")? {
         config = config.login(user, password);
     }
     let config = with(config, prefix(address, options)?, EtcdConfig::prefix)?;
@@ -31,19 +30,6 @@ fn config(address: &Address, options: &mut Options) -> Result<EtcdConfig> {
         Some(files) => config.tls(files.put_in(EtcdTls::new(), EtcdTls::ca, EtcdTls::client)),
         None => config,
     })
-}
-
-fn login(address: &Address) -> Result<Option<(&str, &str)>> {
-    match (&address.username, &address.password) {
-        (Some(user), Some(password)) => Ok(Some((user, password))),
-        (None, None) => Ok(None),
-        (Some(_), None) => {
-            Err(invalid("a user comes with a password: write `USER:PASSWORD@HOST`".to_owned()))
-        }
-        (None, Some(_)) => Err(invalid(
-            "etcd wants a user with the password: write `USER:PASSWORD@HOST`".to_owned(),
-        )),
-    }
 }
 
 /// The path, or the parameter.
@@ -60,10 +46,7 @@ fn prefix(address: &Address, options: &mut Options) -> Result<Option<String>> {
                 .to_owned(),
         ));
     }
-    match percent_decode_str(path).decode_utf8() {
-        Ok(path) => Ok(Some(path.into_owned())),
-        Err(_) => Err(invalid("the path is the prefix, and is not UTF-8".to_owned())),
-    }
+    decode_path(path, "prefix").map(Some)
 }
 
 const PORT: u16 = 2379;

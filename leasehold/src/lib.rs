@@ -50,10 +50,11 @@
 //! | `local` (default) | `local:` | the tasks of this process; for one process, and for tests |
 //! | `redis` | `redis://HOST` | Redis or Valkey: a server, behind sentinels, or a cluster |
 //! | `etcd` | `etcd://HOST` | an etcd, one server or a cluster |
+//! | `zk` | `zk://HOST` | a ZooKeeper, one server or an ensemble |
 //!
 //! To build with the feature `etcd`, install protoc with its well-known types (Debian:
-//! `protobuf-compiler libprotobuf-dev`), or set `PROTOC` (and `PROTOC_INCLUDE`); as for
-//! `redis`, TLS needs a C compiler.
+//! `protobuf-compiler libprotobuf-dev`), or set `PROTOC` (and `PROTOC_INCLUDE`). TLS
+//! needs a C compiler to build, which goes for `redis`, `etcd` and `zk`.
 //!
 //! See [`connect`] for URLs. [`Locks::guarantees`] tells what a backend excepts from the sixteen
 //! rules of [`Rule`].
@@ -81,8 +82,10 @@ mod local;
 mod options;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "etcd", feature = "redis"))]
+#[cfg(any(feature = "etcd", feature = "redis", feature = "zk"))]
 mod servers;
+#[cfg(feature = "zk")]
+mod zk;
 
 pub use connect::connect;
 pub use lockcore::{

@@ -1,11 +1,11 @@
 //! The parameters of a URL.
 
 use std::collections::BTreeMap;
-#[cfg(any(feature = "etcd", feature = "local", feature = "redis"))]
+#[cfg(any(feature = "etcd", feature = "local", feature = "redis", feature = "zk"))]
 use std::str::FromStr;
 use std::time::Duration;
 
-use lockcore::{Error, ErrorKind, Locks, Result};
+use lockcore::{Error, ErrorKind, Locks, Result, Ttl};
 use url::Url;
 
 /// The parameters of a URL. Whoever understands one takes it; what is left is an error.
@@ -37,7 +37,7 @@ impl Options {
     }
 
     /// Takes a parameter that is a whole number.
-    #[cfg(any(feature = "etcd", feature = "local", feature = "redis"))]
+    #[cfg(any(feature = "etcd", feature = "local", feature = "redis", feature = "zk"))]
     pub(crate) fn number<N: FromStr>(&mut self, name: &'static str) -> Result<Option<N>> {
         let parse = |text: String| {
             text.parse().map_err(|_| {
@@ -74,9 +74,17 @@ impl Options {
     /// Applies the parameters that all backends share.
     pub(crate) fn finish(mut self, mut locks: Locks) -> Result<Locks> {
         self.check()?;
-        if let Some(ttl) = self.ttl {
-            locks =
-                locks.ttl(ttl).map_err(|error| invalid(format!("`ttl`: {}", error.message())))?;
+        match self.ttl {
+            Some(ttl) => {
+                locks = locks
+                    .ttl(ttl)
+                    .map_err(|error| invalid(format!("`ttl`: {}", error.message())))?;
+            }
+            // Otherwise the first lock would tell it.
+            None => locks.guarantees().check_ttl(Ttl::DEFAULT).map_err(|error| {
+                let message = error.message();
+                invalid(format!("{message}, which is the default: choose one by `ttl`"))
+            })?,
         }
         if let Some(label) = self.owner {
             locks = locks

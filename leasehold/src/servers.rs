@@ -3,6 +3,8 @@
 use std::fs;
 
 use lockcore::Result;
+#[cfg(any(feature = "etcd", feature = "zk"))]
+use percent_encoding::percent_decode_str;
 
 use crate::address::Address;
 use crate::options::{Options, invalid};
@@ -17,6 +19,30 @@ pub(crate) fn hosts(address: &Address, port: u16) -> Result<Vec<(String, u16)>> 
     }
     let hosts = address.hosts.iter();
     Ok(hosts.map(|(host, given)| (host.clone(), given.unwrap_or(port))).collect())
+}
+
+/// User and password, of a store that wants both or none.
+#[cfg(any(feature = "etcd", feature = "zk"))]
+pub(crate) fn login<'a>(address: &'a Address, store: &str) -> Result<Option<(&'a str, &'a str)>> {
+    match (&address.username, &address.password) {
+        (Some(user), Some(password)) => Ok(Some((user, password))),
+        (None, None) => Ok(None),
+        (Some(_), None) => {
+            Err(invalid("a user comes with a password: write `USER:PASSWORD@HOST`".to_owned()))
+        }
+        (None, Some(_)) => Err(invalid(format!(
+            "{store} wants a user with the password: write `USER:PASSWORD@HOST`"
+        ))),
+    }
+}
+
+/// The path of a URL as it is meant, which is `what` in the store.
+#[cfg(any(feature = "etcd", feature = "zk"))]
+pub(crate) fn decode_path(path: &str, what: &str) -> Result<String> {
+    match percent_decode_str(path).decode_utf8() {
+        Ok(path) => Ok(path.into_owned()),
+        Err(_) => Err(invalid(format!("the path is the {what}, and is not UTF-8"))),
+    }
 }
 
 /// A configuration in which `value`, if there is one, is set.
@@ -89,7 +115,9 @@ impl TlsFiles {
 
 fn file(name: &str, path: Option<String>) -> Result<Option<Vec<u8>>> {
     let read = |path: String| {
-        fs::read(path).map_err(|error| invalid(format!("`{name}` names a file in PEM: {error}")))
+        fs::read(&path).map_err(|error| {
+            invalid(format!("`{name}` names a file in PEM, and `{}`: {error}", path.escape_debug()))
+        })
     };
     path.map(read).transpose()
 }

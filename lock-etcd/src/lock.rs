@@ -31,7 +31,7 @@ impl EtcdLock {
     /// # Errors
     ///
     /// [`ErrorKind::NotHeld`](lockcore::ErrorKind::NotHeld) when this client has no guard with this
-    /// token, or has released or dropped it. Of a grant that was lost it may still be given, and is
+    /// token, or has released it. Of a grant that was lost or just dropped it may still be given, and is
     /// false in etcd.
     ///
     /// # Examples

@@ -49,14 +49,25 @@ impl Child {
     ///
     /// When it cannot be started.
     pub fn spawn(entry: &str, variables: &[(&str, &str)]) -> Self {
-        let dir = tempfile::Builder::new().prefix("leasehold-").tempdir();
-        let dir = dir.expect("a temporary directory can be made");
         let program = env::current_exe().expect("this program has a path");
         let mut command = Command::new(program);
-        command.args([entry, "--exact", "--nocapture", "--include-ignored"]);
-        command.env(ENTRY, entry).env("TMPDIR", dir.path()).envs(variables.iter().copied());
+        command.args([entry, "--exact", "--nocapture", "--include-ignored"]).env(ENTRY, entry);
+        Self::run_with(entry, command, variables)
+    }
+
+    /// Starts another program.
+    #[cfg(feature = "zk")]
+    pub(crate) fn run(name: &str, command: Command) -> Self {
+        Self::run_with(name, command, &[])
+    }
+
+    /// Starts a program with these variables last.
+    fn run_with(name: &str, mut command: Command, variables: &[(&str, &str)]) -> Self {
+        let dir = tempfile::Builder::new().prefix("leasehold-").tempdir();
+        let dir = dir.expect("a temporary directory can be made");
+        command.env("TMPDIR", dir.path()).envs(variables.iter().copied());
         let log = dir.path().join("log");
-        let (process, stdin, stdout) = Process::start_piped(entry, &command, &log);
+        let (process, stdin, stdout) = Process::start_piped(name, &command, &log);
         let reports = listen(stdout, log);
         Self { process, stdin, reports, _dir: dir }
     }
@@ -250,5 +261,6 @@ fn listen(stdout: ChildStdout, log: PathBuf) -> mpsc::UnboundedReceiver<String> 
     reports
 }
 
+/// What a report begins with, for programs in other languages: the rest of the line is the report.
+pub const REPORT: &str = "@leasehold-report ";
 const ENTRY: &str = "LEASEHOLD_CHILD";
-const REPORT: &str = "@leasehold-report ";

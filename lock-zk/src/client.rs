@@ -148,7 +148,8 @@ impl Connection {
         };
         let path = format!("{stem}{number}");
         let node = Node { path, created: stat.czxid, owner: stat.ephemeral_owner };
-        let listed = listed.map_err(|error| error::of(error, Effect::None));
+        // That it has no answer is no answer to the whole: it is asked for again, and the node found.
+        let listed = listed.map_err(|error| error::of(error, effect));
         Ok(LinedUp::Done(node, listed))
     }
 
@@ -191,18 +192,36 @@ impl Connection {
         Ok(found)
     }
 
-    /// Watches the nodes at these paths; `None` for those that are not there.
+    /// The nodes at these paths; `None` for those that are not there. They may be another user's: no
+    /// right is needed.
+    pub(crate) async fn look(&self, paths: &[String]) -> Result<Vec<Option<Node>>> {
+        let mut found = Vec::new();
+        for some in paths.chunks(AT_ONCE) {
+            let asked = some.iter().map(|path| self.client.check_stat(path));
+            let answers = timeout(self.limit, join_all(asked)).await;
+            let answers = answers.map_err(|_| silent(Effect::None))?;
+            for (path, answer) in some.iter().zip(answers) {
+                let stat = answer.map_err(|error| error::of(error, Effect::None))?;
+                found.push(stat.map(|stat| Node {
+                    path: path.clone(),
+                    created: stat.czxid,
+                    owner: stat.ephemeral_owner,
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Watches the nodes at these paths; `None` for those that are not there. No right is needed.
     pub(crate) async fn watch(&self, paths: &[String]) -> Result<Vec<Option<Watched>>> {
-        let asked = paths.iter().map(|path| self.client.get_and_watch_data(path));
+        let asked = paths.iter().map(|path| self.client.check_and_watch_stat(path));
         let answers = timeout(self.limit, join_all(asked)).await;
-        let watched =
-            answers.map_err(|_| silent(Effect::None))?.into_iter().map(|answer| match answer {
-                Ok((_, stat, watcher)) => {
-                    Ok(Some(Watched { owner: stat.ephemeral_owner, watcher }))
-                }
-                Err(ZkError::NoNode) => Ok(None),
-                Err(error) => Err(error::of(error, Effect::None)),
-            });
+        let answers = answers.map_err(|_| silent(Effect::None))?;
+        let watched = answers.into_iter().map(|answer| {
+            // One that is not there would be watched for being made: the watch goes when it is dropped.
+            let (stat, watcher) = answer.map_err(|error| error::of(error, Effect::None))?;
+            Ok(stat.map(|stat| Watched { owner: stat.ephemeral_owner, watcher }))
+        });
         watched.collect()
     }
 
@@ -319,16 +338,18 @@ fn ways_to(directory: &str) -> Vec<String> {
 /// Why directories that were to be made are not there; nothing if they were not to be made, or have
 /// gone again. Those that are there may be refused to us without harm.
 fn not_made<T>(made: Vec<Result<T, ZkError>>) -> Result<()> {
-    for answer in made {
+    for (place, answer) in made.into_iter().enumerate() {
         match answer {
             Ok(_) | Err(ZkError::NodeExists) => {}
-            Err(ZkError::NoNode) => {
+            Err(ZkError::NoNode) if place == 0 => {
                 return Err(Error::new(
                     ErrorKind::InvalidConfig,
                     "the chroot of the URL is not there: make it first, for example by `zkCli.sh \
                      create /PATH`",
                 ));
             }
+            // The one above it has gone since.
+            Err(ZkError::NoNode) => return Ok(()),
             Err(error) => return Err(error::of(error, Effect::None)),
         }
     }

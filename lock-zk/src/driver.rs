@@ -1,6 +1,8 @@
 //! The algorithm, on typed requests.
 
+mod placing;
 mod queue;
+mod removal;
 mod trial;
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use lockcore::queue::Ahead;
-use lockcore::record::{read_claim, write_entry};
+use lockcore::record::read_claim;
 use lockcore::{
     BootInstant, Driver, Entry, EntryId, Error, ErrorKind, FencingToken, Guarantees, Inspection,
     LockName, LossCause, Renewed, Result, Sessions, Standing, Wake, Withdrawn,
@@ -21,10 +23,11 @@ use tokio::time::timeout;
 use self::queue::{Queue, Turn};
 use self::trial::{guarantees, trial};
 use crate::HeldNode;
-use crate::client::{Cluster, Connection, LinedUp, Node, Probed};
+use crate::client::{Cluster, Connection, Node, Probed};
 use crate::config::{BACKEND, ZkConfig};
+use crate::error;
 use crate::names::{self, Directory};
-use crate::session::{Place, Session};
+use crate::session::Session;
 
 /// The commands of a ZooKeeper store.
 pub(crate) struct ZkDriver {
@@ -60,127 +63,6 @@ impl ZkDriver {
                            another client holds it";
             Error::new(ErrorKind::NotHeld, message).at(BACKEND, "while_held")
         })
-    }
-
-    /// Makes a node for the entry, and its directory if need be; and who stands there then.
-    async fn line_up(
-        &self,
-        session: &Session,
-        place: &Place,
-        entry: &Entry,
-    ) -> Result<(Node, Vec<String>)> {
-        let connection = session.connection()?;
-        connection.ready().await?;
-        let (path, value) = (place.directory.path(), write_entry(entry));
-        // Directories go by themselves when they are empty, so also between two requests.
-        for parents in [false, true, true] {
-            let sent = BootInstant::now();
-            let until = sent.saturating_add(session.ttl.as_duration());
-            place.is_unanswered.store(true, SeqCst);
-            let lined_up = connection.line_up(path, &place.stem, &value, parents, until).await;
-            match lined_up {
-                Ok(LinedUp::Done(node, listed)) => {
-                    session.answered(sent);
-                    // It stands there, whatever is said of the list.
-                    place.found(Some(node.clone()));
-                    return Ok((node, listed?));
-                }
-                Ok(LinedUp::Nowhere) => place.is_unanswered.store(false, SeqCst),
-                Err(error) => {
-                    if error.kind() != ErrorKind::Indeterminate {
-                        place.is_unanswered.store(false, SeqCst);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "the directory of the name goes as often as it is made",
-        ))
-    }
-
-    /// Looks for nodes of this acquisition, once all that was asked for before is decided.
-    async fn find(&self, connection: &Connection, place: &Place) -> Result<Vec<Node>> {
-        let listed = connection.list(place.directory.path(), true).await?;
-        let ours = listed.iter().filter(|node| node.starts_with(&place.mark));
-        let paths: Vec<_> = ours.map(|node| place.directory.at(node)).collect();
-        let found = connection.read(&paths).await?;
-        Ok(found.into_iter().flatten().map(|(node, _)| node).collect())
-    }
-
-    /// What a look at the directory says of the entry.
-    async fn judge(
-        &self,
-        connection: &Connection,
-        place: &Place,
-        entry: &Entry,
-        node: &Node,
-        listed: &[String],
-    ) -> Result<Standing> {
-        let queue = Queue::read(&place.directory, listed)?;
-        let Some(before) = queue.before(&node.path) else {
-            return Err(Error::lost(LossCause::Revoked));
-        };
-        let suspected = place.heard().0.is_blocked.load(SeqCst);
-        let mode = entry.request().mode();
-        queue::check(connection, &place.directory, before, mode, suspected).await?;
-        Ok(match queue::turn(before, mode) {
-            Turn::Granted => self.grant(place, node)?,
-            Turn::Wait { ahead, is_next } => {
-                let ahead = ahead.into_iter().map(|node| place.directory.at(node)).collect();
-                place.wait_for(ahead, is_next);
-                Standing::Queued { recheck: None }
-            }
-        })
-    }
-
-    fn grant(&self, place: &Place, node: &Node) -> Result<Standing> {
-        place.stop_listening();
-        let token = token(node)?;
-        self.held().insert(token, node.path.clone());
-        Ok(Standing::Granted(token))
-    }
-
-    /// Takes out what was made for an entry that is not to stay. What cannot be taken out now may
-    /// stand there as long as the session.
-    async fn clean_up(&self, session: &Session, entry: &Entry) -> Result<()> {
-        self.withdraw(session, entry).await.map(|_| ()).map_err(|error| {
-            let until = BootInstant::now().saturating_add(session.ttl.as_duration());
-            Error::indeterminate(until, "what was queued is being withdrawn").with_source(error)
-        })
-    }
-
-    /// A connection that works: that of the session, or of another one if that is over. The second
-    /// says whether it is to be ended after use.
-    async fn hand(&self, session: Option<&Session>) -> Result<(Arc<Connection>, bool)> {
-        let own = session.and_then(|session| session.connection().ok());
-        let any = || {
-            let connections = self.connections();
-            connections.iter().filter_map(Weak::upgrade).find(|connection| !connection.is_over())
-        };
-        if let Some(connection) = own.or_else(any) {
-            connection.ready().await?;
-            return Ok((connection, false));
-        }
-        let ttl = *self.guarantees.ttl().start();
-        Ok((self.cluster.open(ttl.as_duration()).await?, true))
-    }
-
-    async fn take_out(&self, connection: &Connection, place: &Place) -> Result<bool> {
-        let nodes = if place.is_unanswered.load(SeqCst) {
-            self.find(connection, place).await?
-        } else {
-            place.node().into_iter().collect()
-        };
-        let mut was_there = false;
-        for node in &nodes {
-            was_there |= connection.remove(&node.path).await?;
-            if let Ok(token) = token(node) {
-                self.held().remove(&token);
-            }
-        }
-        Ok(was_there)
     }
 
     async fn renew_one(&self, session: &Session) -> Result<Renewed> {
@@ -296,7 +178,7 @@ impl Driver for ZkDriver {
             return Err(Error::new(ErrorKind::Unavailable, "the server does not notify"));
         }
         match (place.heard(), place.node()) {
-            ((_, true), Some(node)) => match self.grant(&place, &node)? {
+            ((_, true), Some(node)) => match self.grant(&node)? {
                 Standing::Granted(token) => Ok(Wake::Granted(token)),
                 _ => Ok(Wake::Check),
             },
@@ -313,33 +195,35 @@ impl Driver for ZkDriver {
             return Err(revoked());
         }
         if may_go {
-            return self.grant(&place, &node);
+            return self.grant(&node);
         }
         let connection = session.connection()?;
         connection.ready().await?;
+        if !ear.left.load(SeqCst) && self.has_not_moved(&connection, &place, &node).await? {
+            return Ok(Standing::Queued { recheck: None });
+        }
         let listed = connection.list(place.directory.path(), false).await?;
         self.judge(&connection, &place, entry, &node, &listed).await
     }
 
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {
         let Some(place) = session.place(entry) else { return Ok(Withdrawn::Absent) };
-        place.stop_listening();
         let is_anywhere = place.is_unanswered.load(SeqCst) || place.node().is_some();
-        let was_there = if is_anywhere {
-            let (connection, is_own) = self.hand(Some(session)).await?;
-            let was_there = self.take_out(&connection, &place).await;
-            if is_own {
-                // It ends with its connection at the latest.
-                let _ = self.cluster.end(connection).await;
+        let mut was_there = false;
+        if is_anywhere {
+            let mut taken = self.take_out_of(session, &place).await;
+            if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::Lost) {
+                // It ended meanwhile, as far as we know: whether the node did is seen by another one.
+                taken = self.take_out_of(session, &place).await.map_err(error::of_another);
             }
-            was_there.inspect_err(|error| {
+            was_there = taken.inspect_err(|error| {
                 if error.kind() == ErrorKind::Unauthorized {
                     session.refused(entry);
                 }
-            })?
-        } else {
-            false
-        };
+            })?;
+        }
+        // Not before: the watch of its own node was used up by that, and needs not be removed.
+        place.stop_listening();
         session.leave(entry);
         Ok(if was_there { Withdrawn::Removed } else { Withdrawn::Absent })
     }
@@ -358,7 +242,7 @@ impl Driver for ZkDriver {
         let doubtful: Vec<_> =
             nodes.into_iter().filter(|(_, path)| !owned.contains(path)).collect();
         let paths: Vec<_> = doubtful.iter().map(|(_, path)| path.clone()).collect();
-        let found = connection.read(&paths).await?;
+        let found = connection.look(&paths).await?;
         let missing = doubtful.iter().zip(found).filter(|(_, found)| found.is_none());
         Ok(missing.map(|((id, _), _)| *id).collect())
     }
@@ -376,7 +260,7 @@ impl Driver for ZkDriver {
         let read = async {
             let listed = connection.list(directory.path(), true).await?;
             let queue = Queue::read(&directory, &listed)?;
-            let paths: Vec<_> = queue.all().iter().map(|who| directory.at(&who.node)).collect();
+            let paths: Vec<_> = queue.all().iter().map(|who| directory.at(who.node)).collect();
             let read = connection.read(&paths).await?;
             let mut before = Ahead::default();
             let (mut holders, mut waiters) = (Vec::new(), Vec::new());

@@ -34,20 +34,20 @@ impl Drop for Listening {
 }
 
 impl Ear {
-    /// Watches those who are ahead, and the waiter itself, from now on.
+    /// Watches those who are ahead, and the waiter's own node if it is named, from now on.
     pub(crate) fn listen(
         self: &Arc<Self>,
         connection: Arc<Connection>,
         ahead: Vec<String>,
-        own: String,
+        own: Option<String>,
     ) -> Listening {
         let ear = self.clone();
         Listening(tokio::spawn(async move { ear.hear(connection, ahead, own).await }))
     }
 
-    async fn hear(&self, connection: Arc<Connection>, mut paths: Vec<String>, own: String) {
+    async fn hear(&self, connection: Arc<Connection>, mut paths: Vec<String>, own: Option<String>) {
         let own_place = paths.len();
-        paths.push(own);
+        paths.extend(own);
         let watched = connection.watch(&paths).await;
         // It must not keep the session alive.
         drop(connection);

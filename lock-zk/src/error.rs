@@ -77,6 +77,14 @@ pub(crate) fn is_broken(error: &ZkError) -> bool {
     matches!(error, ZkError::ConnectionLoss | ZkError::Custom(_))
 }
 
+/// The end of a session that somebody lent us says nothing of what we wanted there.
+pub(crate) fn of_another(error: Error) -> Error {
+    if error.kind() != ErrorKind::Lost {
+        return error;
+    }
+    Error::new(ErrorKind::Unavailable, "one session after the other ended").with_source(error)
+}
+
 /// The session is over.
 pub(crate) fn session_gone() -> Error {
     Error::lost(LossCause::SessionEnded)

@@ -77,23 +77,23 @@ pub(crate) fn stem(id: EntryId, mode: Mode) -> String {
 }
 
 /// A node in the directory of a name: somebody who holds it or waits for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Contender {
-    pub(crate) node: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Contender<'n> {
+    pub(crate) node: &'n str,
     pub(crate) mode: Mode,
     /// Whether one of us has made it, by its name.
     pub(crate) is_ours: bool,
     number: i64,
 }
 
-impl Contender {
+impl<'n> Contender<'n> {
     /// Reads the name of a node; `None` for one that has no place in a queue.
-    pub(crate) fn read(node: &str) -> Option<Self> {
+    pub(crate) fn read(node: &'n str) -> Option<Self> {
         if let Some((mode, number)) = ours(node) {
-            return Some(Self { node: node.to_owned(), mode, is_ours: true, number });
+            return Some(Self { node, mode, is_ours: true, number });
         }
         let mode = Mode::Exclusive;
-        Some(Self { node: node.to_owned(), mode, is_ours: false, number: trailing_number(node)? })
+        Some(Self { node, mode, is_ours: false, number: trailing_number(node)? })
     }
 
     /// Who came first. The numbers are those of one counter of 32 bits, which goes on below zero.
@@ -200,12 +200,15 @@ mod tests {
 
     #[test]
     fn numbers_go_on_below_zero() {
-        let at = |number: i64| Contender::read(&format!("lock-{number:010}")).unwrap();
-        let negative = |number: i64| Contender::read(&format!("lock-{number:010}")).unwrap();
-        assert_eq!(at(9).order(&at(10)), Ordering::Less);
-        assert_eq!(at(2_147_483_647).order(&negative(-2_147_483_648)), Ordering::Greater.reverse());
-        assert_eq!(negative(-1).order(&at(0)), Ordering::Less);
-        assert_eq!(at(5_000_000_000).order(&at(5_000_000_001)), Ordering::Less);
+        let is_before = |one: i64, other: i64| {
+            let [one, other] = [one, other].map(|number| format!("x-lock-{number:010}"));
+            let [one, other] = [&one, &other].map(|node| Contender::read(node).unwrap());
+            one.order(&other) == Ordering::Less
+        };
+        assert!(is_before(9, 10) && !is_before(10, 9));
+        assert!(is_before(2_147_483_647, -2_147_483_648));
+        assert!(is_before(-1, 0));
+        assert!(is_before(5_000_000_000, 5_000_000_001));
     }
 
     proptest! {
@@ -224,9 +227,9 @@ mod tests {
 
         #[test]
         fn the_order_is_that_of_the_counter(start: i32, steps in 1u32..1_000_000) {
-            let read = |number: i32| Contender::read(&format!("x-lock-{number:010}"));
             let later = start.wrapping_add_unsigned(steps);
-            if let (Some(one), Some(other)) = (read(start), read(later)) {
+            let [one, other] = [start, later].map(|number| format!("x-lock-{number:010}"));
+            if let (Some(one), Some(other)) = (Contender::read(&one), Contender::read(&other)) {
                 prop_assert_eq!(one.number, i64::from(start));
                 prop_assert_eq!(one.order(&other), Ordering::Less);
                 prop_assert_eq!(other.order(&one), Ordering::Greater);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockcore::{BootInstant, Entry, EntryId, Result, Ttl};
+use tokio::sync::watch;
 
 use crate::client::{Connection, Node, Probed};
 use crate::contact::Contact;
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     /// Entries that may not be taken out: it is not renewed then, so that its end takes them out.
     stuck: Mutex<HashSet<EntryId>>,
     places: Mutex<HashMap<EntryId, Arc<Place>>>,
+    /// Whether it was ended from here.
+    ended: watch::Sender<bool>,
 }
 
 /// What is known of one entry.
@@ -45,6 +48,8 @@ struct Waiting {
     ahead: Vec<String>,
     /// Whether it may go as soon as one of them has left.
     is_next: bool,
+    /// Whether it would hear of it if its own node was removed.
+    hears_itself: bool,
     ear: Arc<Ear>,
     listening: Option<Listening>,
 }
@@ -59,6 +64,7 @@ impl Session {
             contact: Arc::new(Mutex::new(Contact::new(opened, ttl))),
             stuck: Mutex::default(),
             places: Mutex::default(),
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -75,6 +81,7 @@ impl Session {
 
     /// Takes the connection away: the session ends.
     pub(crate) fn take_connection(&self) -> Option<Arc<Connection>> {
+        self.ended.send_replace(true);
         lock(&self.connection).take()
     }
 
@@ -86,10 +93,15 @@ impl Session {
     /// Asks whether the session is alive; since when it is known to be, if there was an answer.
     pub(crate) async fn probe(&self, connection: Arc<Connection>) -> (Probed, BootInstant) {
         let contact = self.contact.clone();
+        let mut ended = self.ended.subscribe();
         // What becomes of it counts, also when nobody waits any more.
         let probing = tokio::spawn(async move {
             let sent = BootInstant::now();
-            let probed = connection.probe().await;
+            let probed = tokio::select! {
+                probed = connection.probe() => probed,
+                // It may never be answered, and must not keep a session alive that is to end.
+                _ = ended.wait_for(|ended| *ended) => Probed::Ended,
+            };
             let mut contact = lock(&contact);
             match probed {
                 Probed::Answered => contact.answered(sent),
@@ -168,13 +180,21 @@ impl Place {
         waiting.is_next = is_next;
     }
 
+    /// For whom it waits.
+    pub(crate) fn ahead(&self) -> Vec<String> {
+        lock(&self.waiting).ahead.clone()
+    }
+
     /// Watches those it waits for, if that has not begun.
     pub(crate) fn listen(&self, session: &Session) -> Result<Arc<Ear>> {
         let connection = session.connection()?;
-        let own = self.node().map(|node| node.path).unwrap_or_default();
+        let own = self.node().map(|node| node.path);
         let mut waiting = lock(&self.waiting);
         if waiting.listening.is_none() || waiting.ear.is_deaf.load(SeqCst) {
             let ear = Arc::<Ear>::default();
+            // Others list before they go, and see themselves there.
+            let own = own.filter(|_| waiting.is_next);
+            waiting.hears_itself = own.is_some();
             waiting.listening = Some(ear.listen(connection, waiting.ahead.clone(), own));
             waiting.ear = ear;
         }
@@ -184,8 +204,9 @@ impl Place {
     /// What it has heard, and whether it may go now.
     pub(crate) fn heard(&self) -> (Arc<Ear>, bool) {
         let waiting = lock(&self.waiting);
-        let may_go = waiting.is_next && waiting.ear.left.load(SeqCst);
-        (waiting.ear.clone(), may_go && !waiting.ear.is_out.load(SeqCst))
+        let left = waiting.ear.left.load(SeqCst);
+        let stays = waiting.hears_itself && !waiting.ear.is_out.load(SeqCst);
+        (waiting.ear.clone(), waiting.is_next && left && stays)
     }
 
     /// It waits no more.

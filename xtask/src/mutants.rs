@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use self::limit::Ended;
-use self::table::{MUTANTS, Mutant};
+use self::table::{LIB, MUTANTS, Mutant};
 use crate::sh::Sh;
 use crate::workspace;
 
@@ -26,7 +26,6 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         return Ok(());
     }
     let broken = break_all(&chosen)?;
-    // A build keeps one core busy, and a test waits most of its time.
     let shares = share(&chosen);
     let results: Vec<_> = thread::scope(|scope| {
         let tried: Vec<_> = shares
@@ -109,7 +108,8 @@ impl Lab {
         let home = home()?;
         let lab = Self {
             tree: home.join(format!("tree-{number}")),
-            target: home.join(format!("target-{number}")),
+            // Of all labs: what does not differ is built once. One builds at a time, while others test.
+            target: home.join("target"),
             logs: home.join(format!("logs-{number}")),
             tools: workspace::tools_dir()?,
         };
@@ -148,10 +148,7 @@ impl Lab {
         for ((package, target), cases) in cases {
             let name = format!("unbroken-{package}-{target}");
             let whole = Mutant { package, test_target: target, ..*mutants[0].0 };
-            ensure!(
-                self.builds(&whole, &name)?,
-                "{package} --test {target} does not build unbroken"
-            );
+            ensure!(self.builds(&whole, &name)?, "{package}, {target}: does not build unbroken");
             let test = self.cargo_test(&whole).args(["--"]).args(&cases);
             let ended = limit::run(test, &self.log(&name, "test"), UNBROKEN_LIMIT)?;
             if ended != Ended::Passed {
@@ -198,7 +195,12 @@ impl Lab {
     }
 
     fn cargo_test(&self, mutant: &Mutant) -> Sh {
-        Sh::cargo(["test", "-p", mutant.package, "--test", mutant.test_target])
+        let target = match mutant.test_target {
+            LIB => vec!["--lib"],
+            target => vec!["--test", target],
+        };
+        Sh::cargo(["test", "-p", mutant.package])
+            .args(target)
             .dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("LEASEHOLD_TOOLS", &self.tools)
@@ -277,7 +279,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// How many mutants are tried at a time.
-const LABS: usize = 2;
+const LABS: usize = 3;
 /// For all healthy cases of a package, one after the other.
 const UNBROKEN_LIMIT: Duration = Duration::from_secs(600);
 /// A healthy case takes seconds; a lost wake-up takes for ever.

@@ -17,6 +17,8 @@ const BACKENDS: &[(&str, &str)] = &[
     ("etcd", "etcd::conformance::rules"),
     ("etcd (3.4)", "old::conformance::rules"),
     ("etcd (cluster)", "cluster::conformance::rules"),
+    ("zk", "single::conformance::rules"),
+    ("zk (ensemble)", "ensemble::conformance::rules"),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -126,6 +126,40 @@ const NEEDS: &[Need] = &[
         how: "`apt-get install etcd-client` on Debian; other systems have it beside the server, in \
               the package etcd",
     },
+    // With its compiler: tests start programs of one file with Curator.
+    Need {
+        what: "java",
+        present: || {
+            Sh::new("sh", ["-c", "java --list-modules | grep '^jdk[.]compiler@'"]).succeeds()
+        },
+        install: Install::Packages(&["default-jdk-headless"]),
+        how: "`apt-get install default-jdk-headless` on Debian, `dnf install java-17-openjdk-devel` on \
+              Fedora; `java` must be one of a JDK, 11 or later",
+    },
+    // The classes alone: the package zookeeper has scripts besides, which nothing here uses, and
+    // brings a Java with windows.
+    Need {
+        what: "ZooKeeper 3.8",
+        present: || Sh::new("sh", ["-c", ZOOKEEPER_VERSION]).succeeds(),
+        install: Install::Packages(&["libzookeeper-java"]),
+        how: "`apt-get install libzookeeper-java` on Debian 12; elsewhere /usr/share/java must have \
+              zookeeper.jar of any 3.8, slf4j-simple.jar, netty-codec.jar and netty-resolver.jar",
+    },
+    Need {
+        what: "Curator",
+        present: || Sh::new("javap", ["-cp", CURATOR, CURATOR_LOCK]).succeeds(),
+        install: Install::Packages(&["libcurator-recipes-java"]),
+        how: "`apt-get install libcurator-recipes-java` on Debian; elsewhere /usr/share/java must have \
+              curator-recipes.jar with all it needs",
+    },
+    // The python of the system, as the package is for that.
+    Need {
+        what: "kazoo",
+        present: || Sh::new("/usr/bin/python3", ["-c", "import kazoo.recipe.lock"]).succeeds(),
+        install: Install::Packages(&["python3-kazoo"]),
+        how: "`apt-get install python3-kazoo` on Debian; elsewhere `/usr/bin/python3` must be able to \
+              import kazoo",
+    },
     Need {
         what: "pip",
         present: || Sh::new("python3", ["-m", "pip", "--version"]).succeeds(),
@@ -148,3 +182,9 @@ const NEEDS: &[Need] = &[
               `target` is the target directory",
     },
 ];
+
+const ZOOKEEPER_VERSION: &str = "test -f /usr/share/java/slf4j-simple.jar && \
+    test -f /usr/share/java/netty-codec.jar && java -cp /usr/share/java/zookeeper.jar \
+    org.apache.zookeeper.version.VersionInfoMain | grep 'version 3[.]8[.]'";
+const CURATOR: &str = "/usr/share/java/curator-recipes.jar";
+const CURATOR_LOCK: &str = "org.apache.curator.framework.recipes.locks.InterProcessMutex";

@@ -17,7 +17,8 @@ pub(crate) fn run(quick: bool) -> Result<()> {
 pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
     steps.step("tests", || {
         let all = ["test", "--workspace", "--all-features", "--", "--skip", FLAWS];
-        let slow: &[&str] = if quick { &["--skip", CLUSTER, "--skip", OLD] } else { &[] };
+        let slow: &[&str] =
+            if quick { &["--skip", CLUSTER, "--skip", ENSEMBLE, "--skip", OLD] } else { &[] };
         let threads = env::var(THREADS).unwrap_or_else(|_| default_threads());
         Sh::cargo(all).args(slow.iter().copied()).env(THREADS, threads).run()
     })?;
@@ -63,6 +64,8 @@ const THREADS: &str = "RUST_TEST_THREADS";
 const EXAMPLES: &[&str] = &["orders", "counter", "readers"];
 /// A cluster of its own for each case of the suite.
 const CLUSTER: &str = "cluster::conformance::";
+/// Three servers, each with a Java of its own, for each case.
+const ENSEMBLE: &str = "ensemble::conformance::";
 /// The suite on an older server, whose faults and input are tested all the same.
 const OLD: &str = "old::conformance::";
 /// The test in which the suite has to catch each flaw of the fake store.

@@ -54,10 +54,9 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     ledger: Option<PathBuf>,
 
-    /// How long the zombie's lease is; stores with leases in whole seconds take 2s and more
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    #[arg(value_parser = humantime::parse_duration)]
-    zombie_ttl: Duration,
+    /// How long the zombie's lease is [default: 2s, or the shortest that the store takes]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    zombie_ttl: Option<Duration>,
 
     /// Only phase 2, on a ledger that other processes may use at the same time
     #[arg(long)]
@@ -97,7 +96,9 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     rows.push(with_lock(args, &orders, &dir, locks.clone()).await?);
     if !args.locked_only {
         println!("Phase 3: a zombie, a worker that lost its lock in its sleep");
-        rows.extend(zombie::scene(&args.backend, &dir, args.zombie_ttl).await?);
+        let shortest = locks.guarantees().ttl().start().as_duration();
+        let ttl = args.zombie_ttl.unwrap_or(ZOMBIE_TTL.max(shortest));
+        rows.extend(zombie::scene(&args.backend, &dir, ttl).await?);
         println!();
     }
     locks.shutdown().await?;
@@ -167,3 +168,4 @@ async fn with_lock(
 
 const WITHOUT_LOCK: &str = "without-lock.csv";
 const WITH_LOCK: &str = "with-lock.csv";
+const ZOMBIE_TTL: Duration = Duration::from_secs(2);

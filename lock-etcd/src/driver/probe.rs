@@ -44,8 +44,8 @@ pub(super) fn guarantees(least: Ttl) -> Guarantees {
         .with_ttl_step(Duration::from_secs(1))
         .except(
             Rule::R1,
-            "a lock may be granted twice when somebody deletes its key or revokes its lease; the \
-             holder learns it with its next renewal. Servers may do so by themselves when a leader \
+            "a lock may be granted twice when somebody deletes its key or revokes its lease, or the \
+             cluster loses its data; the holder learns it with its next renewal. Servers may do so by themselves when a leader \
              goes on that had stood still for a TTL, and those of 3.4 before 3.4.31 after any \
              change of leader",
         )

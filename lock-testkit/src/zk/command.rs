@@ -90,7 +90,7 @@ pub(crate) fn command(
     if let (Some(options), Some(tls)) = (&options.tls, tls) {
         certificates(&mut command, options, tls, dir);
     }
-    command.arg("-cp").arg(classpath()).arg(MAIN).arg(configuration);
+    command.arg("-cp").arg(classpath(&JARS)).arg(MAIN).arg(configuration);
     command
 }
 
@@ -105,20 +105,17 @@ pub(crate) fn java() -> Command {
     command
 }
 
-/// Where Debian has it. The archive of ZooKeeper names most of what it needs.
+/// Where Debian has these archives, of which each names most of what it needs.
 ///
 /// # Panics
 ///
-/// When it is not installed.
-fn classpath() -> String {
-    let jars = JARS.map(|jar| format!("{JAVA_ARCHIVES}/{jar}.jar"));
-    for jar in &jars {
-        assert!(
-            Path::new(jar).is_file(),
-            "ZooKeeper is not installed: no {jar}: run `cargo xtask setup`"
-        );
+/// When one is not installed.
+pub(crate) fn classpath(jars: &[&str]) -> String {
+    let paths: Vec<_> = jars.iter().map(|jar| format!("{JAVA_ARCHIVES}/{jar}.jar")).collect();
+    for path in &paths {
+        assert!(Path::new(path).is_file(), "{path} is not installed: run `cargo xtask setup`");
     }
-    jars.join(":")
+    paths.join(":")
 }
 
 #[cfg(feature = "tls")]

@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod jute;
 mod mesh;
+mod neighbours;
 mod options;
 mod password;
 mod server;

@@ -139,8 +139,9 @@ impl Zk {
         self.process().pause();
     }
 
-    /// Lets it go on after [`pause`](Zk::pause). Sessions that it has not heard of for their
-    /// timeout expire, though it was it that slept.
+    /// Lets it go on after [`pause`](Zk::pause). Sessions whose timeout is over by then expire
+    /// though it was it that slept, unless it first reads the pings that wait in its sockets: either
+    /// may happen.
     ///
     /// # Panics
     ///

@@ -5,6 +5,7 @@
 mod counters;
 mod ensemble;
 mod limits;
+mod neighbours;
 mod server;
 mod store;
 #[cfg(feature = "tls")]

@@ -1,13 +1,16 @@
 //! Getting a session.
 
+use std::io;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use futures_util::future::join_all;
 use lockcore::options::Tls;
 use lockcore::{Error, ErrorKind, Result, Ttl};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zookeeper_client::{Client, Error as ZkError, SessionInfo, TlsOptions};
 
 use super::Connection;
@@ -25,8 +28,20 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(config: &ZkConfig) -> Result<Self> {
+        if !config.members.iter().all(|(host, _)| is_host(host)) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the host of a member is a name or an address and nothing else",
+            ));
+        }
+        if config.login.as_ref().is_some_and(|(user, _)| user.contains(':')) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the user of `login` has no colon: ZooKeeper takes what is behind it for the password",
+            ));
+        }
         Ok(Self {
-            members: config.members.clone(),
+            members: config.members.iter().map(|(host, port)| (bare(host), *port)).collect(),
             chroot: config.chroot.clone(),
             login: config.login.clone(),
             tls: config.tls.as_ref().map(tls_options).transpose()?,
@@ -77,7 +92,31 @@ impl Cluster {
         })
     }
 
+    /// Tries as long as somebody is there who may answer, but no longer than two requests may take. A
+    /// server that has just started may never answer the first, and what one with Netty, as all with
+    /// TLS, answers to a login may overtake the session, which the client library does not understand.
     async fn dial(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client> {
+        let until = Instant::now() + self.limit * 2;
+        loop {
+            let attempt = timeout_at(until, self.call(asked, session.clone())).await;
+            let error = match attempt.unwrap_or(Err(ZkError::Timeout)) {
+                Ok(client) => return Ok(client),
+                Err(
+                    error @ (ZkError::AuthFailed
+                    | ZkError::BadArguments(_)
+                    | ZkError::SessionExpired),
+                ) => return Err(error::of(error, Effect::None)),
+                Err(error) => error,
+            };
+            let (is_there, message) = self.diagnose().await;
+            if !is_there || until - PAUSE <= Instant::now() {
+                return Err(Error::new(ErrorKind::Unavailable, message).with_source(error));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn call(&self, asked: Duration, session: Option<SessionInfo>) -> Result<Client, ZkError> {
         // A member that is silent for so long is left for another one.
         let patience = (asked * 3 / 10).min(self.limit);
         let mut connector = Client::connector()
@@ -91,25 +130,10 @@ impl Cluster {
             connector = connector.with_session(session);
         }
         let address = self.address();
-        let connected = async {
-            match &self.tls {
-                Some(tls) => connector.with_tls(tls.clone()).secure_connect(&address).await,
-                None => connector.connect(&address).await,
-            }
-        };
-        // Each member may be tried, and one of them is to be heard out.
-        let limit = self.limit * 2;
-        let error = match timeout(limit, connected).await {
-            Ok(Ok(client)) => return Ok(client),
-            Ok(Err(
-                error @ (ZkError::AuthFailed | ZkError::BadArguments(_) | ZkError::SessionExpired),
-            )) => {
-                return Err(error::of(error, Effect::None));
-            }
-            Ok(Err(error)) => error,
-            Err(_) => ZkError::Timeout,
-        };
-        Err(self.diagnose().await.with_source(error))
+        match &self.tls {
+            Some(tls) => connector.with_tls(tls.clone()).secure_connect(&address).await,
+            None => connector.connect(&address).await,
+        }
     }
 
     /// `host:port,host:port/chroot`.
@@ -121,49 +145,72 @@ impl Cluster {
         members.collect::<Vec<_>>().join(",") + &self.chroot
     }
 
-    /// Why no member gave us a session. The client library does not say, so each is called on.
-    async fn diagnose(&self) -> Error {
-        let mut message = "no member is named";
-        for (host, port) in &self.members {
-            let called = TcpStream::connect((host.as_str(), *port));
-            message = match timeout(CALL, called).await {
-                Ok(Ok(_)) if self.tls.is_some() => {
-                    "what listens there gave us no session: is it a TLS port (`secureClientPort`) of \
-                     ZooKeeper, does `tls_ca` name the authority of its certificate, is that valid \
-                     for this host, does it want a certificate of ours (`tls_cert` and `tls_key`), \
-                     and are most members up?"
-                }
-                Ok(Ok(_)) => {
-                    "what listens there gave us no session: is it ZooKeeper's port for clients and \
-                     without TLS (else say `zks://`), are most members up, and does it take more \
-                     connections from here (`maxClientCnxns`)?"
-                }
-                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                    "nothing listens there: is the server up, and are host and port right?"
-                }
-                Ok(Err(error)) if error.to_string().contains("lookup") => {
-                    "the host name cannot be resolved: is it right?"
-                }
-                Ok(Err(_)) => "the member cannot be reached",
-                Err(_) => "the member did not answer in time",
-            };
+    /// Whether any member can be reached at all, and why none gave us a session. The client library
+    /// does not say, so each is called on.
+    async fn diagnose(&self) -> (bool, &'static str) {
+        let called = join_all(
+            self.members
+                .iter()
+                .map(|(host, port)| timeout(CALL, TcpStream::connect((host.as_str(), *port)))),
+        );
+        let called = called.await;
+        let is_there = |called: &Result<io::Result<_>, _>| match called {
+            Ok(Ok(_)) => true,
+            // It accepts, and hangs up at once.
+            Ok(Err(error)) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::NotConnected
+                    | io::ErrorKind::BrokenPipe
+            ),
+            Err(_) => false,
+        };
+        if called.iter().any(is_there) {
+            return (true, if self.tls.is_some() { NO_SESSION_BY_TLS } else { NO_SESSION });
         }
-        Error::new(ErrorKind::Unavailable, message)
+        let message = match called.into_iter().next() {
+            None => "no member is named",
+            Some(Ok(Err(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "nothing listens there: is the server up, and are host and port right?"
+            }
+            Some(Ok(Err(error))) if error.to_string().contains("lookup") => {
+                "the host name cannot be resolved: is it right?"
+            }
+            Some(Ok(_)) => "the member cannot be reached",
+            Some(Err(_)) => "the member did not answer in time",
+        };
+        (false, message)
     }
 }
 
-/// The shortest and the longest session that the server gives, and a session to try things in.
+/// The shortest and the longest timeout that the server gives, and a session of the longest to try
+/// things in: it bears a server that is slow for once.
 pub(crate) async fn range(cluster: &Arc<Cluster>) -> Result<(Ttl, Ttl, Arc<Connection>)> {
-    let (brief, long) = futures_util::future::try_join(
-        cluster.open(SHORTEST),
-        cluster.open(Duration::from_millis(i32::MAX.unsigned_abs().into())),
-    )
-    .await?;
+    // One after the other: the second finds a server that is warm, for which it has less patience.
+    let long = cluster.open(LONGEST).await?;
+    let brief = cluster.open(SHORTEST).await?;
     let longest = long.session_timeout().min(Ttl::MAX.as_duration());
     let shortest = brief.session_timeout();
-    // It is a session like any other, and ends with its connection at the latest.
-    let _ = cluster.end(long).await;
-    Ok((Ttl::new(shortest)?, Ttl::new(longest)?, brief))
+    // It ends with its connection at the latest.
+    let _ = cluster.end(brief).await;
+    Ok((Ttl::new(shortest)?, Ttl::new(longest)?, long))
+}
+
+/// Whether it is one host, so that nothing else is read out of it; an address of version 6 with or
+/// without brackets.
+fn is_host(host: &str) -> bool {
+    if host.starts_with('[') || host.contains(':') {
+        let address = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'));
+        return address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    !host.is_empty() && host.chars().all(is_plain)
+}
+
+/// Without brackets.
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 fn tls_options(tls: &Tls) -> Result<TlsOptions> {
@@ -209,4 +256,14 @@ fn unreadable(what: &str) -> Error {
 
 /// What the shortest session of all is asked for with: less makes the client library hasty.
 const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 const CALL: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(50);
+const NO_SESSION: &str = "what listens there gave us no session: is it ZooKeeper's port for clients and \
+                          without TLS (else say `zks://`), are most members up, and does it take more \
+                          connections from here (`maxClientCnxns`)?";
+const NO_SESSION_BY_TLS: &str = "what listens there gave us no session: is it a TLS port \
+                                 (`secureClientPort`) of ZooKeeper, does `tls_ca` name the authority of \
+                                 its certificate, is that valid for this host, does it want a \
+                                 certificate of ours (`tls_cert` and `tls_key`), and are most members \
+                                 up?";

@@ -8,8 +8,8 @@ use crate::names::{Contender, Directory};
 
 /// Those who stand in a directory, in their order.
 #[derive(Debug)]
-pub(super) struct Queue {
-    contenders: Vec<Contender>,
+pub(super) struct Queue<'l> {
+    contenders: Vec<Contender<'l>>,
 }
 
 /// Whether an entry may go.
@@ -23,21 +23,21 @@ pub(super) enum Turn<'q> {
     },
 }
 
-impl Queue {
-    pub(super) fn read(directory: &Directory, listed: &[String]) -> Result<Self> {
+impl<'l> Queue<'l> {
+    pub(super) fn read(directory: &Directory, listed: &'l [String]) -> Result<Self> {
         let read =
-            |node: &String| Contender::read(node).ok_or_else(|| stranger(&directory.at(node)));
+            |node: &'l String| Contender::read(node).ok_or_else(|| stranger(&directory.at(node)));
         let mut contenders = listed.iter().map(read).collect::<Result<Vec<_>>>()?;
-        contenders.sort_by(Contender::order);
+        contenders.sort_unstable_by(Contender::order);
         Ok(Self { contenders })
     }
 
-    pub(super) fn all(&self) -> &[Contender] {
+    pub(super) fn all(&self) -> &[Contender<'l>] {
         &self.contenders
     }
 
     /// Those before the node of this path; `None` if that is not there.
-    pub(super) fn before(&self, path: &str) -> Option<&[Contender]> {
+    pub(super) fn before(&self, path: &str) -> Option<&[Contender<'l>]> {
         let own = path.rsplit('/').next()?;
         let place = self.contenders.iter().position(|contender| contender.node == own)?;
         Some(&self.contenders[..place])
@@ -45,7 +45,7 @@ impl Queue {
 }
 
 /// Whose turn it is, of one who wants `mode` and has these before it.
-pub(super) fn turn(before: &[Contender], mode: Mode) -> Turn<'_> {
+pub(super) fn turn<'l>(before: &[Contender<'l>], mode: Mode) -> Turn<'l> {
     let modes: Vec<_> = before.iter().map(|contender| contender.mode).collect();
     let queue::Turn::WaitFor(range) = queue::turn(&modes, mode) else { return Turn::Granted };
     let mut count = Ahead::default();
@@ -57,7 +57,7 @@ pub(super) fn turn(before: &[Contender], mode: Mode) -> Turn<'_> {
     };
     Turn::Wait {
         is_next: modes[range.clone()].iter().all(is_enough),
-        ahead: before[range].iter().map(|contender| contender.node.as_str()).collect(),
+        ahead: before[range].iter().map(|contender| contender.node).collect(),
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn waiters(listed: &[String], mode: Mode) -> usize {
 pub(super) async fn check(
     connection: &Connection,
     directory: &Directory,
-    before: &[Contender],
+    before: &[Contender<'_>],
     mode: Mode,
     suspected: bool,
 ) -> Result<()> {
@@ -96,13 +96,13 @@ pub(super) async fn check(
         }
     }
     let strangers = before.iter().filter(|contender| suspected || !contender.is_ours);
-    let paths: Vec<_> = strangers.map(|contender| directory.at(&contender.node)).collect();
+    let paths: Vec<_> = strangers.map(|contender| directory.at(contender.node)).collect();
     if paths.is_empty() {
         return Ok(());
     }
-    let read = connection.read(&paths).await?;
-    match read.into_iter().flatten().find(|(node, _)| node.owner == 0) {
-        Some((node, _)) => Err(in_the_way(&node)),
+    let found = connection.look(&paths).await?;
+    match found.into_iter().flatten().find(|node| node.owner == 0) {
+        Some(node) => Err(in_the_way(&node)),
         None => Ok(()),
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lock_conformance::time::scaled;
 use lock_conformance::{Client, Harness};
-use lock_testkit::Zk;
 use lock_zk::ZkConfig;
 use lockcore::Ttl;
 
@@ -26,7 +25,8 @@ impl Tested {
 
     async fn client(&self, max_waiters: usize) -> Client {
         let link = Arc::new(Link::to(self.store.clone()).await);
-        let config = patient(ZkConfig::new(link.members()), max_waiters);
+        let config = ZkConfig::new(link.members()).chroot(self.store.chroot()).unwrap();
+        let config = patient(config, max_waiters);
         let lock = Arc::new(config.connect().await.unwrap());
         link.belongs_to(lock.clone());
         self.links.lock().unwrap().push(link.clone());
@@ -42,9 +42,10 @@ fn patient(config: ZkConfig, max_waiters: usize) -> ZkConfig {
 }
 
 /// What stands there of locks: not the directories.
-async fn count(server: &Zk) -> usize {
-    let paths = server.tree(PREFIX).await;
-    paths.iter().filter(|path| path[PREFIX.len()..].matches('/').count() == 2).count()
+async fn count(store: &Store) -> usize {
+    let top = format!("{}{PREFIX}", store.chroot());
+    let paths = store.any().tree(&top).await;
+    paths.iter().filter(|path| path[top.len()..].matches('/').count() == 2).count()
 }
 
 macro_rules! harness {
@@ -70,7 +71,7 @@ macro_rules! harness {
             }
 
             async fn records(&self) -> usize {
-                count(self.0.store.any()).await
+                count(&self.0.store).await
             }
 
             fn short_ttl(&self) -> Ttl {
@@ -86,8 +87,9 @@ macro_rules! harness {
             }
 
             async fn revoke(&self, name: &str) {
-                let directory = format!("{PREFIX}/{}", name.replace('/', "%2F"));
-                let server = self.0.store.any();
+                let (name, store) = (name.replace('/', "%2F"), &self.0.store);
+                let (directory, server) =
+                    (format!("{}{PREFIX}/{name}", store.chroot()), store.any());
                 let mut nodes = server.children(&directory).await;
                 nodes.sort_by_key(|node| node[node.len() - 10..].to_owned());
                 assert!(server.delete(&format!("{directory}/{}", nodes[0])).await);
@@ -107,6 +109,7 @@ macro_rules! harness {
 }
 
 harness!(OnZk, "zk", Store::single());
+harness!(OnEnsemble, "zk (ensemble)", Store::ensemble());
 
 const LOST_DATA: &str = "tokens are numbers of the store's transactions: one that lost its data, \
                          which takes the loss of most members, counts anew";

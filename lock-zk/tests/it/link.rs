@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::select_all;
 use lock_conformance::time::eventually;
 use lock_conformance::{LinkFaults, Step};
-use lock_testkit::{Proxy, Swallow, SwallowHandle, zk_request};
+use lock_testkit::{FrameKind, Proxy, Swallow, SwallowHandle, zk_request};
 use lockcore::{ErrorKind, Lock, LockName};
 
 use crate::store::Store;
@@ -71,6 +71,19 @@ impl LinkFaults for Link {
 
     async fn swallow_reply(&self, step: Step) {
         // A connection that stays and is silent is harder than an end, but takes the next request along.
+        // The first one of a name makes its directory, after it was told that there is none.
+        let has_directory = self.ways.iter().flat_map(Proxy::record).any(|frame| {
+            let text = frame.text.as_str();
+            frame.kind == FrameKind::Request && text.starts_with("create") && text.contains(LOCK)
+        });
+        let asked = Arc::new(Asked {
+            has_directory: AtomicBool::new(has_directory),
+            for_a_node: AtomicBool::new(false),
+        });
+        let acquires = || {
+            let asked = asked.clone();
+            move |words: &[Bytes]| asked.acquires(words)
+        };
         let swallow = |way: &Proxy| match step {
             Step::Acquire => way.swallow_reply_then(Swallow::ThenReset, acquires()),
             Step::Release => way.swallow_reply_then(Swallow::ThenSilence, zk_request("delete", "")),
@@ -114,18 +127,32 @@ impl LinkFaults for Link {
     }
 }
 
-/// Matches the request for a node, and once that was made the one that asks what came of it.
-fn acquires() -> impl Fn(&[Bytes]) -> bool + Send + Sync {
-    let was_asked_for = AtomicBool::new(false);
-    move |words| match words.first().map(Bytes::as_ref) {
-        Some(b"create") => {
-            was_asked_for.store(true, SeqCst);
-            true
+/// What was asked for on any of the ways.
+#[derive(Debug)]
+struct Asked {
+    has_directory: AtomicBool,
+    for_a_node: AtomicBool,
+}
+
+impl Asked {
+    /// Whether it is the request for a node in a directory that is there, or, once that was made, the
+    /// one that asks what came of it.
+    fn acquires(&self, words: &[Bytes]) -> bool {
+        match words.first().map(Bytes::as_ref) {
+            Some(b"create") if words.iter().any(|word| word == "CONTAINER") => {
+                self.has_directory.store(true, SeqCst);
+                false
+            }
+            Some(b"create") if self.has_directory.load(SeqCst) => {
+                self.for_a_node.store(true, SeqCst);
+                true
+            }
+            Some(b"sync") => self.for_a_node.load(SeqCst),
+            _ => false,
         }
-        Some(b"sync") => was_asked_for.load(SeqCst),
-        _ => false,
     }
 }
 
 /// A fault that does not land in this time is found to be missing by its case.
+const LOCK: &str = "-lock-";
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -10,3 +10,7 @@ mod store;
 mod single {
     lock_conformance::conformance!(crate::harness::OnZk);
 }
+
+mod ensemble {
+    lock_conformance::conformance!(crate::harness::OnEnsemble);
+}

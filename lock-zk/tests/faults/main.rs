@@ -1,0 +1,19 @@
+//! ZooKeeper locks while administrators meddle, members fail, links break and processes die.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod admin;
+mod cancel;
+mod children;
+mod cluster;
+mod crowd;
+mod ghosts;
+mod links;
+mod outage;
+mod processes;
+mod replies;
+mod requests;
+mod shutdowns;
+mod stage;
+mod steps;
+mod storm;
