@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_their_name() {
-        let seen = [("create", 3), ("sync", 2), ("exists", 1), ("ping", 9)];
+        let seen = [("create", 3), ("sync", 2), ("setData", 1), ("ping", 9)];
         let seen = seen.map(|(name, count)| (name.to_owned(), count)).into();
         let counts = tally(&seen, 4);
         let of = |unit| counts[UNITS.iter().position(|other| *other == unit).unwrap()];
