@@ -39,7 +39,7 @@ async fn requests_pass_are_counted_and_recorded() {
     let texts: Vec<_> = first.iter().map(Frame::to_string).collect();
     assert_eq!(
         texts[..5].join("|"),
-        "0> connect 0x0|0< connect|0> create /a EPHEMERAL_SEQUENTIAL|0< create|0> delete /a"
+        "0> connect 0x0|0< connect 0x0|0> create /a EPHEMERAL_SEQUENTIAL|0< create|0> delete /a"
     );
     assert!(texts.contains(&"0! NodeDeleted /a".to_owned()), "{texts:?}");
     assert!(texts.contains(&"0> exists /b watch".to_owned()), "{texts:?}");
