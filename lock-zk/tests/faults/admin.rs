@@ -204,8 +204,8 @@ async fn one_whose_predecessor_is_deleted_is_granted_in_its_turn_only() {
         until_nodes(&server, &name, 2).await;
         let second = tokio::spawn(kind.waits(second));
         until_nodes(&server, &name, 3).await;
-        // A reader waits for the writer alone, and is the next then; others watch themselves later.
-        until_watched(&server, if kind == Kind::Reader { 4 } else { 3 }).await;
+        // Each watches the one before it, and the first itself as well.
+        until_watched(&server, 3).await;
         let all = nodes(&server, &name).await;
         assert!(server.delete(&all[1].path).await);
         let error = soon("it is told", first).await.unwrap().unwrap_err();

@@ -54,7 +54,8 @@ async fn a_drop_that_is_refused_does_not_keep_the_lock_for_ever() {
 #[tokio::test]
 async fn what_is_held_beside_a_release_that_is_refused_goes_on_if_the_right_comes_back() {
     let (stage, owner, worker) = start().await;
-    let ttl = scaled(Duration::from_secs(3));
+    // Long enough for the release to be tried again before a renewal is due.
+    let ttl = scaled(Duration::from_secs(10));
     let lock = async |name: &str| worker.mutex(name).unwrap().ttl(ttl).lock().await.unwrap();
     let (released, beside) = (lock("revoked").await, lock("beside").await);
     take_away(&stage).await;
