@@ -873,7 +873,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         find: "if driver.sessions() == Sessions::Connection {",
         replace: "if driver.sessions() == Sessions::PerGrant {",
         test_target: "faults",
-        case: "links::an_acquisition_on_a_link_that_only_looks_alive_leaves_nothing",
+        case: "links::who_is_not_heard_of_for_too_long_has_lost_before_anybody_else_gains",
         ..ZK
     },
 ];
