@@ -1,9 +1,23 @@
 //! What holders believed, and whether it contradicts itself.
+//!
+//! A [`History`] is kept in memory, by the tasks of one process. A [`Journal`] is a file, in which one
+//! of several processes writes down all that it does and believes; the boot-time clock is common to
+//! all processes of a machine, so their instants compare exactly.
+//!
+
+mod event;
+mod journal;
+pub mod line;
+mod log;
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use lockcore::{BootInstant, FencingToken, Mode};
+
+pub use event::{Ask, Event, Expects, Fact, Note, Patience, What};
+pub use journal::{Attempt, Hold, Journal};
+pub use log::{Log, Place, ReadError};
 
 /// The beliefs of all holders of one name, from whatever task they were noted.
 #[derive(Debug, Default)]
