@@ -44,10 +44,7 @@ pub enum Fact {
     /// The call is about to be made.
     Asked(Ask),
     /// Somebody who looked at the queue has seen it wait there: the only proof of arrival.
-    Queued {
-        /// An instant before that look.
-        looked: BootInstant,
-    },
+    Queued,
     /// The acquisition returned a grant.
     Granted {
         /// Its token.
@@ -153,8 +150,6 @@ pub enum Note {
         process: Arc<str>,
         /// The number of the attempt in that process.
         attempt: u64,
-        /// An instant before the look.
-        looked: BootInstant,
     },
     /// A process is about to be stopped, or to be kept from running in another way.
     Paused {

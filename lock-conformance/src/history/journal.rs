@@ -70,17 +70,16 @@ impl Journal {
         self.write(BootInstant::now(), What::Note(note));
     }
 
-    /// Writes down who waits in a queue, if their owner labels are those of attempts. `looked` is an
-    /// instant before the queue was asked for.
+    /// Writes down who waits in a queue, if their owner labels are those of attempts.
     ///
     /// # Panics
     ///
     /// As [`note`](Journal::note).
-    pub fn saw(&self, queue: &Inspection, looked: BootInstant) {
+    pub fn saw(&self, queue: &Inspection) {
         let waiters = queue.waiters().iter().filter_map(|claim| claim.owner());
         for (process, number) in waiters.filter_map(|owner| owner.rsplit_once('.')) {
             if let Ok(attempt) = number.parse() {
-                self.note(Note::Queued { process: process.into(), attempt, looked });
+                self.note(Note::Queued { process: process.into(), attempt });
             }
         }
     }

@@ -10,7 +10,6 @@
 //! | `what` | words after it |
 //! |---|---|
 //! | `asked` | `name` `mode` `patience` `ttl` `renewal` |
-//! | `queued` | `looked` |
 //! | `granted`, `renewed` | `token` `deadline` |
 //! | `believes` | `deadline` |
 //! | `lost` | `cause` |
@@ -18,15 +17,15 @@
 //! | `refused` | `token` `newest` |
 //! | `released` | `token` |
 //! | `renew-failed`, `release-failed`, `failed` | `kind` |
-//! | `doubts`, `releasing`, `busy`, `timed-out`, `dropped` | |
-//! | note `queued` | `process` `of` `looked`; `of` is the attempt of that process |
+//! | `queued`, `doubts`, `releasing`, `busy`, `timed-out`, `dropped` | |
+//! | note `queued` | `process` `of`; `of` is the attempt of that process |
 //! | note `paused`, `resumed`, `killed` | `process` |
 //! | note `fault-began` | `fault` `label` `expects` |
 //! | note `fault-ended` | `fault` |
 //! | note `removed` | `name` `expects` |
 //! | note `healed` | |
 //!
-//! Instants (`at`, `looked`, `deadline`) are nanoseconds of the boot-time clock, times (`ttl`) are
+//! Instants (`at`, `deadline`) are nanoseconds of the boot-time clock, times (`ttl`) are
 //! nanoseconds. `by`, `process`, `name` and `label` are escaped as `%XX` but for letters, digits and
 //! `._/-`. `mode` is `x`, `s` or `p` and the count; `patience` is `forever`, `none` or nanoseconds;
 //! `renewal` is `auto`, `never` or `until:` and nanoseconds; `cause` is the cause as metrics carry it;
@@ -100,7 +99,7 @@ impl Writer {
     fn fact(&mut self, fact: &Fact) {
         let what = match fact {
             Fact::Asked(_) => "asked",
-            Fact::Queued { .. } => "queued",
+            Fact::Queued => "queued",
             Fact::Granted { .. } => "granted",
             Fact::Believes { .. } => "believes",
             Fact::Doubts => "doubts",
@@ -120,7 +119,6 @@ impl Writer {
         self.word("what", what);
         match fact {
             Fact::Asked(ask) => self.ask(ask),
-            Fact::Queued { looked } => self.instant("looked", *looked),
             Fact::Granted { token, deadline } | Fact::Renewed { token, deadline } => {
                 self.word("token", token);
                 self.instant("deadline", *deadline);
@@ -141,7 +139,12 @@ impl Writer {
             Fact::RenewFailed { kind } | Fact::ReleaseFailed { kind } | Fact::Failed { kind } => {
                 self.word("kind", format_args!("{kind:?}"));
             }
-            Fact::Doubts | Fact::Releasing | Fact::Busy | Fact::TimedOut | Fact::Dropped => {}
+            Fact::Queued
+            | Fact::Doubts
+            | Fact::Releasing
+            | Fact::Busy
+            | Fact::TimedOut
+            | Fact::Dropped => {}
         }
     }
 
@@ -165,11 +168,10 @@ impl Writer {
 
     fn note(&mut self, note: &Note) {
         match note {
-            Note::Queued { process, attempt, looked } => {
+            Note::Queued { process, attempt } => {
                 self.word("what", "queued");
                 self.text("process", process);
                 self.word("of", attempt);
-                self.instant("looked", *looked);
             }
             Note::Paused { process } => self.about("paused", process),
             Note::Resumed { process } => self.about("resumed", process),
@@ -269,7 +271,7 @@ impl<'a> Reader<'a> {
                 ttl: self.read("ttl", |word| Ttl::new(time(word)?).ok())?,
                 renewal: self.read("renewal", renewal)?,
             }),
-            "queued" => Fact::Queued { looked: self.instant("looked")? },
+            "queued" => Fact::Queued,
             "granted" => {
                 Fact::Granted { token: self.parsed("token")?, deadline: self.instant("deadline")? }
             }
@@ -302,11 +304,7 @@ impl<'a> Reader<'a> {
 
     fn note(&mut self, what: &str) -> Result<Note, String> {
         Ok(match what {
-            "queued" => Note::Queued {
-                process: self.process()?,
-                attempt: self.parsed("of")?,
-                looked: self.instant("looked")?,
-            },
+            "queued" => Note::Queued { process: self.process()?, attempt: self.parsed("of")? },
             "paused" => Note::Paused { process: self.process()? },
             "resumed" => Note::Resumed { process: self.process()? },
             "killed" => Note::Killed { process: self.process()? },

@@ -29,7 +29,7 @@ fn every_event() -> Vec<Event> {
         ask(Mode::Exclusive, Patience::Forever, Renewal::Auto),
         ask(Mode::Shared, Patience::None, Renewal::Never),
         ask(three, Patience::For(time), Renewal::AutoUntil(time)),
-        Fact::Queued { looked: at(3) },
+        Fact::Queued,
         Fact::Granted { token, deadline },
         Fact::Believes { deadline },
         Fact::Doubts,
@@ -48,7 +48,7 @@ fn every_event() -> Vec<Event> {
         Fact::Dropped,
     ];
     let notes = [
-        Note::Queued { process: process(), attempt: 8, looked: at(2) },
+        Note::Queued { process: process(), attempt: 8 },
         Note::Paused { process: process() },
         Note::Resumed { process: process() },
         Note::Killed { process: process() },
