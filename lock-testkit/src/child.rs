@@ -51,21 +51,20 @@ impl Child {
     pub fn spawn(entry: &str, variables: &[(&str, &str)]) -> Self {
         let program = env::current_exe().expect("this program has a path");
         let mut command = Command::new(program);
-        command.args([entry, "--exact", "--nocapture", "--include-ignored"]).env(ENTRY, entry);
-        Self::run_with(entry, command, variables)
+        command.args([entry, "--exact", "--nocapture", "--include-ignored"]);
+        Self::run(entry, command, variables)
     }
 
-    /// Starts another program.
-    #[cfg(feature = "zk")]
-    pub(crate) fn run(name: &str, command: Command) -> Self {
-        Self::run_with(name, command, &[])
-    }
-
-    /// Starts a program with these variables last.
-    fn run_with(name: &str, mut command: Command, variables: &[(&str, &str)]) -> Self {
+    /// Starts any program with these variables last. One that asks for its [`role`] is told that it
+    /// is `name`; another prints lines as [`Role::report`] does.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn run(name: &str, mut command: Command, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("leasehold-").tempdir();
         let dir = dir.expect("a temporary directory can be made");
-        command.env("TMPDIR", dir.path()).envs(variables.iter().copied());
+        command.env(ENTRY, name).env("TMPDIR", dir.path()).envs(variables.iter().copied());
         let log = dir.path().join("log");
         let (process, stdin, stdout) = Process::start_piped(name, &command, &log);
         let reports = listen(stdout, log);

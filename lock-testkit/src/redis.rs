@@ -203,12 +203,12 @@ impl Redis {
             + &ports.configuration()
             + &tls.as_ref().map(Tls::configuration).unwrap_or_default();
         fs::write(dir.path().join(CONFIGURATION), text).expect("the configuration is written");
-        let process = Mutex::new(run(options.flavour, dir.path()));
+        let process = Mutex::new(run(options, dir.path()));
         Self { process, options: options.clone(), ports, tls, dir }
     }
 
     async fn run_again(&self) {
-        let process = run(self.options.flavour, self.dir.path());
+        let process = run(&self.options, self.dir.path());
         *self.process() = process;
         if let Err(PortTaken) = self.ready().await {
             panic!("somebody took the port of {}", self.name());
@@ -297,10 +297,11 @@ impl Ports {
     }
 }
 
-fn run(flavour: Flavour, dir: &Path) -> Process {
-    let mut command = Command::new(flavour.program());
+fn run(options: &RedisOptions, dir: &Path) -> Process {
+    let mut command = Command::new(options.flavour.program());
     command.arg(dir.join(CONFIGURATION));
-    Process::start(flavour.name(), &command, &dir.join(LOG))
+    command.envs(options.variables.iter().map(|(name, value)| (name, value)));
+    Process::start(options.flavour.name(), &command, &dir.join(LOG))
 }
 
 const CONFIGURATION: &str = "server.conf";

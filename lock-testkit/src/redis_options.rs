@@ -46,6 +46,7 @@ pub struct RedisOptions {
     pub(crate) tls: Option<TlsOptions>,
     pub(crate) lines: Vec<String>,
     pub(crate) cluster: bool,
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 impl RedisOptions {
@@ -92,6 +93,12 @@ impl RedisOptions {
     /// A line of the server's configuration file.
     pub fn config(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
+        self
+    }
+
+    /// A variable of the server's environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 

@@ -24,7 +24,7 @@ impl Child {
             .arg(classpath(&CURATOR))
             .arg(source)
             .args(arguments);
-        Self::run("a client with Curator", command)
+        Self::run("a client with Curator", command, &[])
     }
 
     /// Starts a program in Python, which has kazoo; its arguments are these.
@@ -37,7 +37,7 @@ impl Child {
         let mut command = Command::new(PYTHON);
         // Without a buffer before its output, and without traces of it beside its source.
         command.args(["-u", "-B"]).arg(source).args(arguments);
-        Self::run("a client with kazoo", command)
+        Self::run("a client with kazoo", command, &[])
     }
 }
 

@@ -1,0 +1,182 @@
+//! What came of it, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::fault::{Backend, Fault};
+use crate::resource::Tally;
+
+/// One backend.
+pub(crate) struct Run {
+    pub(crate) backend: Backend,
+    pub(crate) seed: u64,
+    pub(crate) rows: Vec<Row>,
+    /// Grants a second before the first fault, and after the last one.
+    pub(crate) load: f64,
+    pub(crate) load_after: f64,
+    pub(crate) floor: f64,
+    /// Why it ended before its time.
+    pub(crate) ended: Option<String>,
+    /// What the store still had when all were gone.
+    pub(crate) left: Vec<String>,
+    pub(crate) verdict: Verdict,
+    pub(crate) fenced: Tally,
+    /// Writes without a fence, and how many of them were undone.
+    pub(crate) unfenced: (u64, u64),
+}
+
+/// One fault.
+pub(crate) struct Row {
+    pub(crate) fault: Fault,
+    /// How often each form has landed.
+    pub(crate) landed: BTreeMap<&'static str, u64>,
+    /// How often it has not, and why the last time.
+    pub(crate) missed: u64,
+    pub(crate) why_missed: String,
+    /// How often the system did not heal.
+    pub(crate) broken: u64,
+    /// What showed that it had landed, the last time.
+    pub(crate) shown: String,
+}
+
+impl Row {
+    pub(crate) fn new(fault: Fault) -> Self {
+        let (landed, why_missed, shown) = Default::default();
+        Self { fault, landed, missed: 0, why_missed, broken: 0, shown }
+    }
+
+    pub(crate) fn landed(&mut self, form: &'static str, shown: String) {
+        *self.landed.entry(form).or_default() += 1;
+        self.shown = shown;
+    }
+
+    pub(crate) fn missed(&mut self, form: &'static str, why: String) {
+        self.missed += 1;
+        self.why_missed = format!("{form}: {why}");
+    }
+
+    pub(crate) fn times(&self) -> u64 {
+        self.landed.values().sum()
+    }
+}
+
+impl Run {
+    /// Why it proves nothing.
+    pub(crate) fn void(&self) -> Option<String> {
+        (self.load < self.floor).then(|| {
+            format!(
+                "{:.0} grants/s before the first fault, and {:.0} are wanted",
+                self.load, self.floor
+            )
+        })
+    }
+
+    /// What is wrong.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let mut failures: Vec<_> = self.ended.iter().cloned().collect();
+        failures.extend(self.void().map(|why| format!("void: {why}")));
+        if !self.left.is_empty() {
+            failures.push(format!("left behind: {}", self.left.join(", ")));
+        }
+        let count = self.verdict.contradictions.len();
+        if count > 0 {
+            failures.push(format!("{count} contradictions"));
+        }
+        let never = self.rows.iter().filter(|row| row.times() == 0);
+        failures.extend(never.map(|row| {
+            let why = if row.missed > 0 { &row.why_missed } else { "there was no time for it" };
+            format!("{} never landed: {why}", row.fault)
+        }));
+        failures
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "fault": row.fault.to_string(),
+                    "landed": row.times(),
+                    "forms": row.landed,
+                    "missed": row.missed,
+                    "violations": row.broken,
+                    "shown": row.shown,
+                })
+            })
+            .collect();
+        let contradictions: Vec<_> =
+            self.verdict.contradictions.iter().map(ToString::to_string).collect();
+        let expected: Vec<_> = self.verdict.expected.iter().map(ToString::to_string).collect();
+        json!({
+            "backend": self.backend.to_string(),
+            "seed": self.seed,
+            "faults": rows,
+            "load": { "before": self.load, "after": self.load_after, "floor": self.floor },
+            "grants": self.verdict.grants,
+            "contradictions": contradictions,
+            "expected": expected,
+            "left": self.left,
+            "failures": self.failures(),
+            "fenced": { "admitted": self.fenced.admitted, "refused": self.fenced.refused },
+            "unfenced": { "writes": self.unfenced.0, "lost": self.unfenced.1 },
+        })
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, seed {}", self.backend, self.seed)?;
+        let width = self.rows.iter().map(|row| row.fault.to_string().len()).max().unwrap_or(0);
+        writeln!(f, "  {:width$}  landed  missed  violations  forms; the last one", "fault")?;
+        for row in &self.rows {
+            let forms: Vec<_> =
+                row.landed.iter().map(|(form, times)| format!("{form} {times}")).collect();
+            writeln!(
+                f,
+                "  {:width$}  {:6}  {:6}  {:10}  {}; {}",
+                row.fault.to_string(),
+                row.times(),
+                row.missed,
+                row.broken,
+                forms.join(", "),
+                row.shown,
+            )?;
+        }
+        writeln!(
+            f,
+            "  {:.0} grants/s before, {:.0} after (floor {:.0})",
+            self.load, self.load_after, self.floor
+        )?;
+        writeln!(
+            f,
+            "  fenced writes: {} taken, {} refused; without a fence: {} writes, {} undone by others",
+            self.fenced.admitted, self.fenced.refused, self.unfenced.0, self.unfenced.1
+        )?;
+        write!(f, "{}", self.verdict)?;
+        for failure in self.failures() {
+            writeln!(f, "  FAILED: {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Verdict {
+    pub(crate) grants: u64,
+    pub(crate) contradictions: Vec<String>,
+    pub(crate) expected: Vec<String>,
+}
+impl Verdict {
+    pub(crate) fn of(log: &lock_conformance::history::Log) -> Self {
+        let grants = log.len() as u64;
+        Self { grants, ..Self::default() }
+    }
+}
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "lines {}", self.grants)
+    }
+}

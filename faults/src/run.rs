@@ -1,0 +1,192 @@
+//! One backend under all its faults, until its time is over.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use fastrand::Rng;
+use indicatif::{ProgressBar, ProgressStyle};
+use lock_conformance::history::{Expects, Journal, Log, Note};
+use tokio::time::sleep;
+
+use crate::crew::{Crew, RESOURCE};
+use crate::fault::{Backend, Fault};
+use crate::plan::Plan;
+use crate::report::{Row, Run};
+use crate::resource::Resource;
+use crate::scene::Scene;
+use crate::stand::{self, Stand};
+use crate::trouble::Trouble;
+
+/// What is to be done.
+pub(crate) struct Order {
+    pub(crate) backend: Backend,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) seed: u64,
+    pub(crate) time: Duration,
+}
+
+/// Carries it out; what the workers have written down stays in `dir`.
+pub(crate) async fn run(order: &Order, dir: &Path) -> Result<Run> {
+    let stand: Box<dyn Stand> = match order.backend {
+        Backend::Local => Box::new(stand::Local),
+        Backend::Redis => Box::new(stand::Redis::start(dir).await?),
+        Backend::Etcd => Box::new(stand::Etcd::start().await),
+        Backend::Zk => Box::new(stand::Zk::start().await),
+    };
+    let resource = Resource::serve(&dir.join(RESOURCE))?;
+    let notes = Journal::create(dir.join(format!("runner.{}", Journal::EXTENSION)), "runner")?;
+    let workers = if order.backend == Backend::Local { 1 } else { WORKERS };
+    let crew = Crew::start(&*stand, dir, notes, workers).await?;
+    let mut runner = Runner { order, stand: &*stand, crew, rows: Vec::new(), ended: None };
+
+    let load = runner.load().await?;
+    runner.breaks_things().await;
+    let after = runner.load().await;
+    let stopped = runner.crew.stop().await;
+    let left = nothing_left(&*stand).await;
+
+    let Runner { rows, mut ended, crew, .. } = runner;
+    drop(crew);
+    for trouble in [after.as_ref().err(), stopped.as_ref().err()].into_iter().flatten() {
+        ended.get_or_insert(trouble.to_string());
+    }
+    let log = Log::read(dir)?;
+    Ok(Run {
+        backend: order.backend,
+        seed: order.seed,
+        rows,
+        load,
+        load_after: after.unwrap_or_default(),
+        floor: stand.floor(),
+        ended,
+        left,
+        verdict: crate::report::Verdict::of(&log),
+        fenced: resource.fenced(),
+        unfenced: resource.unfenced(),
+    })
+}
+
+struct Runner<'a> {
+    order: &'a Order,
+    stand: &'a dyn Stand,
+    crew: Crew<'a>,
+    rows: Vec<Row>,
+    /// Why it ended before its time.
+    ended: Option<String>,
+}
+
+impl Runner<'_> {
+    /// Grants a second, without a fault.
+    async fn load(&mut self) -> Result<f64, Trouble> {
+        let (before, start) = (self.crew.sum().await?.grants, Instant::now());
+        sleep(LOAD).await;
+        let grants = self.crew.sum().await?.grants - before;
+        // It is a count and a time of seconds.
+        Ok(grants as f64 / start.elapsed().as_secs_f64())
+    }
+
+    async fn breaks_things(&mut self) {
+        let start = Instant::now();
+        let plan = Plan::new(self.order.backend, self.order.faults.clone(), self.order.seed);
+        let bar = bar(self.order);
+        let mut rng = Rng::with_seed(self.order.seed);
+        self.rows = self.order.faults.iter().map(|fault| Row::new(*fault)).collect();
+        for (number, (fault, form)) in (1..).zip(plan) {
+            if start.elapsed() >= self.order.time {
+                break;
+            }
+            bar.set_position(start.elapsed().as_secs());
+            bar.set_message(format!("{number}: {fault}, {form}"));
+            let outcome = self.one(number, fault, form, &mut rng).await;
+            let row = self.rows.iter_mut().find(|row| row.fault == fault);
+            let row = row.expect("BUG: the plan has faults of the order only");
+            match outcome {
+                Ok(landed) => row.landed(form, landed),
+                Err(Trouble::Missed(why)) => row.missed(form, why),
+                Err(Trouble::Broken(why)) => {
+                    row.broken += 1;
+                    self.ended = Some(format!("{number}: {fault}, {form}: {why}"));
+                    break;
+                }
+            }
+        }
+        bar.finish_and_clear();
+    }
+
+    /// One fault, and the peace after it.
+    async fn one(
+        &mut self,
+        number: u64,
+        fault: Fault,
+        form: &'static str,
+        rng: &mut Rng,
+    ) -> Result<String, Trouble> {
+        let expects = Expects(fault.breaks().to_vec());
+        let label = format!("{fault}, {form}");
+        self.crew.notes.note(Note::FaultBegan { fault: number, label, expects });
+        let mut scene = Scene {
+            crew: &mut self.crew,
+            stand: self.stand,
+            rng,
+            fault,
+            form,
+            name: format!("scene/{number}"),
+        };
+        let outcome = scene.play().await;
+        if matches!(outcome, Err(Trouble::Broken(_))) {
+            return outcome;
+        }
+        self.heals().await?;
+        self.crew.notes.note(Note::FaultEnded { fault: number });
+        outcome
+    }
+
+    /// Everybody is granted again.
+    async fn heals(&mut self) -> Result<(), Trouble> {
+        let before = self.crew.tallies().await?;
+        let end = Instant::now() + HEAL + self.stand.ttl() * 2;
+        loop {
+            let now = self.crew.tallies().await?;
+            let waiting: Vec<_> = (0..now.len())
+                .filter(|worker| now[*worker].grants < before[*worker].grants + ENOUGH)
+                .collect();
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(Trouble::Broken(format!("no grants for workers {waiting:?}")));
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// What is still there when nobody is: what stands for clients goes within a moment.
+async fn nothing_left(stand: &dyn Stand) -> Vec<String> {
+    let end = Instant::now() + HEAL;
+    loop {
+        let left = stand.left().await;
+        if left.is_empty() || Instant::now() >= end {
+            return left;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// A line on stderr, if that is a terminal.
+fn bar(order: &Order) -> ProgressBar {
+    let style = ProgressStyle::with_template("[{bar:24}] {elapsed} of {len} s  {wide_msg}");
+    let style = style.expect("BUG: the template is bad").progress_chars("=> ");
+    let bar = ProgressBar::new(order.time.as_secs()).with_style(style);
+    bar.set_prefix(order.backend.to_string());
+    bar
+}
+
+/// Processes of workers.
+const WORKERS: usize = 4;
+/// How many grants show that a worker is well.
+const ENOUGH: u64 = 3;
+const LOAD: Duration = Duration::from_secs(2);
+const HEAL: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(20);

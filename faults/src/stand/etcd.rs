@@ -1,0 +1,214 @@
+//! Three members of etcd, with users.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use async_trait::async_trait;
+use lock_testkit::{
+    Etcd as Server, EtcdCluster, EtcdVersion, GrpcProxy, Permission, Proxy, Swallow,
+};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{Stand, Step};
+use crate::fault::Fault;
+use crate::way::{Swallowed, Way};
+
+pub(crate) struct Etcd {
+    cluster: EtcdCluster,
+}
+
+impl Etcd {
+    pub(crate) async fn start() -> Self {
+        // No machine fails here, only processes do: what a process has written outlives it.
+        let options = Server::options(EtcdVersion::V3_7)
+            .unsafe_no_fsync()
+            .election(Duration::from_millis(50), Duration::from_millis(500))
+            .user(USER, PASSWORD, &[(PREFIX, Permission::ReadWrite)]);
+        Self { cluster: EtcdCluster::start_with(options).await }
+    }
+
+    /// One that answers.
+    async fn any(&self) -> &Server {
+        self.cluster.member(self.cluster.leader().await)
+    }
+
+    fn some(&self) -> usize {
+        fastrand::usize(..self.cluster.len())
+    }
+
+    async fn breaks_the_leader(&self, form: &str) -> Result<String> {
+        let leader = self.cluster.leader().await;
+        let long = self.ttl().mul_f64(1.5);
+        match form {
+            "paused" => {
+                self.cluster.member(leader).pause();
+                let next = self.cluster.leader_other_than(leader).await;
+                sleep(long).await;
+                self.cluster.member(leader).resume();
+                Ok(format!("member {next} follows {leader} as the leader"))
+            }
+            "cut off" => {
+                self.cluster.partition(leader);
+                let next = self.cluster.leader_other_than(leader).await;
+                sleep(long).await;
+                self.cluster.heal(leader);
+                Ok(format!("member {next} follows {leader} as the leader"))
+            }
+            "minority" => {
+                let member = (leader + 1) % self.cluster.len();
+                self.cluster.partition(member);
+                sleep(long).await;
+                self.cluster.heal(member);
+                Ok(format!("member {member} was alone"))
+            }
+            _ => {
+                let members = 0..self.cluster.len();
+                let mut links: Vec<_> = members
+                    .clone()
+                    .flat_map(|from| members.clone().map(move |to| (from, to)))
+                    .filter(|(from, to)| from != to)
+                    .collect();
+                fastrand::shuffle(&mut links);
+                for (from, to) in &links {
+                    self.cluster.link(*from, *to).stall(true, true);
+                    sleep(self.ttl() / 8).await;
+                }
+                for (from, to) in &links {
+                    self.cluster.link(*from, *to).stall(false, false);
+                }
+                Ok(format!("{} links", links.len()))
+            }
+        }
+    }
+
+    async fn removes(&self, form: &str, name: &str) -> Result<String> {
+        let server = self.any().await;
+        let keys = server.keys(format!("{PREFIX}{name}/")).await;
+        let holder =
+            keys.iter().min_by_key(|key| key.create_revision).context("nobody holds it")?;
+        if form == "delete" {
+            ensure!(server.delete(&holder.key).await, "the key was gone");
+            return Ok("the holder's key".to_owned());
+        }
+        server.revoke_lease(holder.lease).await;
+        Ok(format!("lease {:x}", holder.lease))
+    }
+}
+
+#[async_trait]
+impl Stand for Etcd {
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn slack(&self) -> Duration {
+        // Leases are looked through every half second, and a new leader gives each its TTL anew.
+        Duration::from_millis(1_500)
+    }
+
+    fn floor(&self) -> f64 {
+        30.0
+    }
+
+    async fn way(&self) -> Way {
+        let mut way = Way::none();
+        for member in self.cluster.members() {
+            let calls = GrpcProxy::start(member.addr()).await;
+            way.bytes.push(Proxy::start(calls.addr()).await);
+            way.calls.push(calls);
+        }
+        way
+    }
+
+    fn url(&self, way: &Way) -> String {
+        format!("etcd://{USER}:{PASSWORD}@{}?request_timeout=500ms&recheck=500ms", way.hosts())
+    }
+
+    fn swallow(&self, way: &Way, step: Step) -> Swallowed {
+        if step == Step::Renew {
+            let lose = |calls: &GrpcProxy| calls.black_hole_replies("Lease/LeaseKeepAlive");
+            return Swallowed::Stream(way.calls.iter().map(lose).collect());
+        }
+        // Each is one transaction, and the next one.
+        let swallow =
+            |calls: &GrpcProxy| calls.swallow_reply_then(Swallow::ThenSilence, "KV/Txn", 1);
+        Swallowed::Calls(way.calls.iter().map(swallow).collect())
+    }
+
+    async fn strike(&self, fault: Fault, form: &str, name: &str) -> Result<String> {
+        let all = self.cluster.members();
+        let chosen =
+            if form == "all members" { all } else { std::slice::from_ref(&all[self.some()]) };
+        match fault {
+            Fault::ServerPaused => {
+                chosen.iter().for_each(Server::pause);
+                sleep(self.ttl()).await;
+                chosen.iter().for_each(Server::resume);
+                Ok(format!("{} stood still", chosen.len()))
+            }
+            Fault::ServerKilled => {
+                chosen.iter().for_each(Server::kill);
+                sleep(self.ttl() / 4).await;
+                let restarts = chosen.iter().map(|member| Box::pin(member.restart()));
+                futures_util::future::join_all(restarts).await;
+                Ok(format!("{} killed", chosen.len()))
+            }
+            Fault::RecordRemoved => self.removes(form, name).await,
+            Fault::LeaderCut => self.breaks_the_leader(form).await,
+            Fault::Housekeeping if form == "compact" => {
+                let revision = self.any().await.compact().await;
+                Ok(format!("compacted at {revision}"))
+            }
+            Fault::Housekeeping => {
+                for member in all {
+                    member.defrag().await;
+                }
+                Ok("all members".to_owned())
+            }
+            Fault::ServerFull => {
+                let server = self.any().await;
+                let body = json!({"action": "ACTIVATE", "memberID": "0", "alarm": "NOSPACE"});
+                server.call("/v3/maintenance/alarm", body).await?;
+                let alarms = server.alarms().await;
+                sleep(self.ttl()).await;
+                self.any().await.disarm().await;
+                ensure!(!alarms.is_empty(), "no alarm was raised");
+                Ok(alarms.join(", "))
+            }
+            Fault::AuthRevoked => {
+                self.any().await.revoke_role(USER).await;
+                sleep(self.ttl()).await;
+                self.any().await.grant_role(USER).await;
+                Ok("the role".to_owned())
+            }
+            _ => bail!("BUG: {fault} is not of the server"),
+        }
+    }
+
+    fn deafen(&self, way: &mut Way) {
+        way.deaf = way.calls.iter().map(|calls| calls.black_hole_replies("Watch/Watch")).collect();
+    }
+
+    fn hear(&self, way: &mut Way) -> u64 {
+        way.deaf.drain(..).map(|rule| rule.hits()).sum()
+    }
+
+    async fn left(&self) -> Vec<String> {
+        let server = self.any().await;
+        let keys = server.keys(PREFIX).await.into_iter();
+        // The epochs of sessions stay.
+        let mut left: Vec<_> =
+            keys.map(|key| key.key).filter(|key| !key.starts_with("leasehold/~/")).collect();
+        left.extend(server.leases().await.iter().map(|lease| format!("lease {lease:x}")));
+        for member in self.cluster.members() {
+            let watchers = member.watchers().await;
+            left.extend((watchers > 0).then(|| format!("{watchers} watchers")));
+        }
+        left
+    }
+}
+
+const USER: &str = "worker";
+const PASSWORD: &str = "of-this-run-only";
+const PREFIX: &str = "leasehold/";

@@ -1,0 +1,54 @@
+//! The store inside the one worker.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+
+use super::{Stand, Step};
+use crate::fault::Fault;
+use crate::way::{Swallowed, Way};
+
+/// Nothing runs, and nothing of it can be broken but its workers.
+pub(crate) struct Local;
+
+#[async_trait]
+impl Stand for Local {
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn slack(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
+    fn floor(&self) -> f64 {
+        200.0
+    }
+
+    async fn way(&self) -> Way {
+        Way::none()
+    }
+
+    fn url(&self, _: &Way) -> String {
+        "local:".to_owned()
+    }
+
+    fn swallow(&self, _: &Way, _: Step) -> Swallowed {
+        Swallowed::Frames(Vec::new())
+    }
+
+    async fn strike(&self, fault: Fault, _: &str, _: &str) -> Result<String> {
+        bail!("BUG: there is no server for {fault}")
+    }
+
+    fn deafen(&self, _: &mut Way) {}
+
+    fn hear(&self, _: &mut Way) -> u64 {
+        0
+    }
+
+    async fn left(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,74 @@
+//! The load that goes on under all faults.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::sleep;
+
+use super::Worker;
+use super::kind::Kind;
+use super::witness::Hold;
+
+/// Locks shared names for moments, as long as the process lives.
+pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
+    let mut rng = Rng::with_seed(task);
+    loop {
+        if !worker.load.get() {
+            sleep(LOOK).await;
+            continue;
+        }
+        let (name, kind) = *rng.choice(&LOCKS).expect("BUG: there are locks");
+        let attempt = worker.witness.attempt(name, kind);
+        let hold = if worker.chaos.get() {
+            match rng.u8(..2) {
+                0 => attempt.lock_or_drop(Duration::from_micros(rng.u64(..CUT_MICROS))).await,
+                _ => attempt.try_lock_for(Duration::from_micros(rng.u64(1..CUT_MICROS))).await,
+            }
+        } else {
+            match rng.u8(..10) {
+                0 => attempt.try_lock().await,
+                1 => attempt.try_lock_for(Duration::from_millis(rng.u64(1..100))).await,
+                _ => attempt.lock().await,
+            }
+        };
+        match hold {
+            Some(hold) => works(&worker, hold, &mut rng).await,
+            // Also after a refusal, which comes at once.
+            None => sleep(Duration::from_millis(rng.u64(1..20))).await,
+        }
+    }
+}
+
+async fn works(worker: &Worker, hold: Hold<'_>, rng: &mut Rng) {
+    let time = Duration::from_micros(rng.u64(..HOLD_MICROS));
+    hold.writes().await.expect("the resource answers");
+    sleep(time).await;
+    if hold.believes() && rng.u8(..20) == 0 {
+        hold.renew().await;
+    }
+    match rng.u8(..10) {
+        _ if worker.careless.get() => {
+            hold.release_or_drop(Duration::from_micros(rng.u64(..CUT_MICROS / 10))).await;
+        }
+        0 => hold.drops(),
+        _ => {
+            hold.release().await;
+        }
+    }
+}
+
+/// Few enough that they are fought for.
+const LOCKS: [(&str, Kind); 8] = [
+    ("load/a", Kind::Mutex),
+    ("load/b", Kind::Mutex),
+    ("load/c", Kind::Mutex),
+    ("load/d", Kind::Mutex),
+    ("load/table", Kind::Reader),
+    ("load/table", Kind::Reader),
+    ("load/table", Kind::Writer),
+    ("load/slots", Kind::Permit),
+];
+const CUT_MICROS: u64 = 50_000;
+const HOLD_MICROS: u64 = 5_000;
+const LOOK: Duration = Duration::from_millis(10);

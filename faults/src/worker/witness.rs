@@ -1,0 +1,220 @@
+//! Acquisitions that write down what they do and believe.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::Result;
+use lock_conformance::history::{Ask, Attempt as Log, Fact, Journal, Patience};
+use lockcore::{ErrorKind, Guard, LockName, Locks, Mode, Renewal, Ttl};
+use tokio::time::{sleep, timeout};
+
+use super::kind::Kind;
+use crate::resource::{Verdict, Writer};
+
+/// One process, as the checker knows it.
+pub(crate) struct Witness {
+    locks: Locks,
+    ttl: Ttl,
+    journal: Journal,
+    resource: Writer,
+    pub(crate) tally: Tally,
+}
+
+/// What the runner is told when it asks.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) grants: Cell<u64>,
+    pub(crate) failed: Cell<u64>,
+    /// Acquisitions that were dropped.
+    pub(crate) dropped: Cell<u64>,
+    /// Releases that were.
+    pub(crate) careless: Cell<u64>,
+}
+
+/// An acquisition that is going to be made.
+pub(crate) struct Attempt<'a> {
+    witness: &'a Witness,
+    log: Log,
+    name: String,
+    kind: Kind,
+}
+
+/// A grant.
+pub(crate) struct Hold<'a> {
+    attempt: Attempt<'a>,
+    guard: Guard,
+}
+
+impl Witness {
+    pub(crate) fn new(locks: Locks, ttl: Ttl, journal: Journal, resource: Writer) -> Self {
+        Self { locks, ttl, journal, resource, tally: Tally::default() }
+    }
+
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(crate) fn resource(&self) -> &Writer {
+        &self.resource
+    }
+
+    pub(crate) fn attempt(&self, name: &str, kind: Kind) -> Attempt<'_> {
+        Attempt { witness: self, log: self.journal.attempt(), name: name.to_owned(), kind }
+    }
+
+    /// Asks until it is granted. Every failure is written down.
+    pub(crate) async fn hold_in_the_end(&self, name: &str, kind: Kind) -> Hold<'_> {
+        loop {
+            match self.attempt(name, kind).lock().await {
+                Some(hold) => return hold,
+                None => sleep(AGAIN).await,
+            }
+        }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    /// Waits for its turn; none if that failed.
+    pub(crate) async fn lock(self) -> Option<Hold<'a>> {
+        let patience = self.asks(Patience::Forever);
+        let locked = self.kind.lock(&self.witness.locks, &self.name, &self.owner()).await;
+        self.ends(patience, locked.map(Some))
+    }
+
+    pub(crate) async fn try_lock(self) -> Option<Hold<'a>> {
+        let patience = self.asks(Patience::None);
+        let tried = self.kind.try_lock(&self.witness.locks, &self.name, &self.owner()).await;
+        self.ends(patience, tried)
+    }
+
+    /// Waits for so long; the handle gives up by itself.
+    pub(crate) async fn try_lock_for(self, limit: Duration) -> Option<Hold<'a>> {
+        let patience = self.asks(Patience::For(limit));
+        let locks = &self.witness.locks;
+        let tried = self.kind.try_lock_for(locks, &self.name, &self.owner(), limit).await;
+        if matches!(tried, Ok(None)) {
+            bump(&self.witness.tally.dropped);
+        }
+        self.ends(patience, tried)
+    }
+
+    /// Waits, and is dropped after a while wherever it stands.
+    pub(crate) async fn lock_or_drop(self, after: Duration) -> Option<Hold<'a>> {
+        let patience = self.asks(Patience::Forever);
+        let owner = self.owner();
+        let locked = {
+            let lock = self.kind.lock(&self.witness.locks, &self.name, &owner);
+            tokio::pin!(lock);
+            let locked = timeout(after, &mut lock).await;
+            if locked.is_err() {
+                // Before the drop, which is the end of this block.
+                self.log.log(Fact::Dropped);
+                bump(&self.witness.tally.dropped);
+            }
+            locked
+        };
+        self.ends(patience, locked.ok()?.map(Some))
+    }
+
+    /// The label by which it is known in the queue.
+    fn owner(&self) -> String {
+        self.log.label().expect("BUG: the names of processes are plain").to_string()
+    }
+
+    fn asks(&self, patience: Patience) -> Patience {
+        self.log.asks(Ask {
+            name: LockName::new(self.name.as_str()).expect("BUG: the runner's names are plain"),
+            mode: self.kind.mode(),
+            patience,
+            ttl: self.witness.ttl,
+            renewal: Renewal::Auto,
+        });
+        patience
+    }
+
+    fn ends(
+        self,
+        patience: Patience,
+        outcome: lockcore::Result<Option<Guard>>,
+    ) -> Option<Hold<'a>> {
+        self.log.answered(patience, &outcome);
+        let tally = &self.witness.tally;
+        match outcome {
+            Ok(guard) => {
+                let guard = guard?;
+                bump(&tally.grants);
+                Some(Hold { attempt: self, guard })
+            }
+            Err(error) => {
+                let mistake =
+                    matches!(error.kind(), ErrorKind::InvalidConfig | ErrorKind::InvalidName);
+                assert!(!mistake, "{error}");
+                bump(&tally.failed);
+                None
+            }
+        }
+    }
+}
+
+impl Hold<'_> {
+    /// Whether it is held, as it is written down.
+    pub(crate) fn believes(&self) -> bool {
+        self.attempt.log.look(&self.guard)
+    }
+
+    /// Renews it once more than the library does.
+    pub(crate) async fn renew(&self) {
+        // How it ended is in the log.
+        drop(self.attempt.log.renew(&self.guard).await);
+    }
+
+    /// Waits for the loss.
+    pub(crate) async fn lost(&self) {
+        let cause = self.guard.lost().await;
+        self.attempt.log.lost(cause);
+    }
+
+    /// Writes to the resource with the token, and says whether it was taken. Those who share a lock
+    /// only read: they have no order.
+    pub(crate) async fn writes(&self) -> Result<bool> {
+        if self.attempt.kind.mode() != Mode::Exclusive {
+            return Ok(true);
+        }
+        let token = self.guard.token();
+        let verdict = self.attempt.witness.resource.write(&self.attempt.name, token).await?;
+        self.attempt.log.log(match verdict {
+            Verdict::Written(place) => Fact::Wrote { token: Some(token), place },
+            Verdict::Stale(newest) => Fact::Refused { token, newest },
+        });
+        Ok(matches!(verdict, Verdict::Written(_)))
+    }
+
+    /// Gives it back, and says how that failed.
+    pub(crate) async fn release(self) -> Option<ErrorKind> {
+        let released = self.attempt.log.release(self.guard).await;
+        released.err().map(|error| error.kind())
+    }
+
+    /// Gives it back, and drops that after a while wherever it stands.
+    pub(crate) async fn release_or_drop(self, after: Duration) {
+        let tally = &self.attempt.witness.tally;
+        if timeout(after, self.release()).await.is_err() {
+            bump(&tally.careless);
+        }
+    }
+
+    /// Only drops it.
+    pub(crate) fn drops(self) {
+        self.attempt.log.log(Fact::Dropped);
+    }
+}
+
+fn bump(count: &Cell<u64>) {
+    count.set(count.get() + 1);
+}
+
+const AGAIN: Duration = Duration::from_millis(30);
