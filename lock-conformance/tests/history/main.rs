@@ -2,4 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beliefs;
+mod ends;
 mod format;
+mod queue;
+mod script;
+mod whole;
