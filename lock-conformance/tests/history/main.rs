@@ -4,6 +4,7 @@
 
 mod beliefs;
 mod ends;
+mod fake;
 mod format;
 mod queue;
 mod script;
