@@ -115,6 +115,32 @@ pub enum Fact {
     Dropped,
 }
 
+impl Fact {
+    /// What it is, in one word, as it stands in a log.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Asked(_) => "asked",
+            Self::Queued => "queued",
+            Self::Granted { .. } => "granted",
+            Self::Believes { .. } => "believes",
+            Self::Doubts => "doubts",
+            Self::Renewed { .. } => "renewed",
+            Self::RenewFailed { .. } => "renew-failed",
+            Self::Lost { .. } => "lost",
+            Self::Wrote { .. } => "wrote",
+            Self::Refused { .. } => "refused",
+            Self::Releasing => "releasing",
+            Self::Released { .. } => "released",
+            Self::ReleaseFailed { .. } => "release-failed",
+            Self::Busy => "busy",
+            Self::TimedOut => "timed-out",
+            Self::Failed { .. } => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// What an acquisition asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {

@@ -1,11 +1,12 @@
 //! Writing the log of one process.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lockcore::{
     BootInstant, FencingToken, Guard, Inspection, Lease, LossCause, OwnerLabel, Released, Request,
@@ -29,6 +30,8 @@ struct Inner {
     path: PathBuf,
     process: Arc<str>,
     last_attempt: AtomicU64,
+    /// Those that were seen in a queue.
+    seen: Mutex<HashSet<(Arc<str>, u64)>>,
 }
 
 impl Journal {
@@ -44,8 +47,8 @@ impl Journal {
     pub fn create(path: impl AsRef<Path>, process: &str) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        let last_attempt = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { file, path, process: process.into(), last_attempt })))
+        let (last_attempt, seen) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self(Arc::new(Inner { file, path, process: process.into(), last_attempt, seen })))
     }
 
     /// The name of the process.
@@ -70,7 +73,7 @@ impl Journal {
         self.write(BootInstant::now(), What::Note(note));
     }
 
-    /// Writes down who waits in a queue, if their owner labels are those of attempts.
+    /// Writes down who waits in a queue, if their owner labels are those of attempts; each but once.
     ///
     /// # Panics
     ///
@@ -78,8 +81,11 @@ impl Journal {
     pub fn saw(&self, queue: &Inspection) {
         let waiters = queue.waiters().iter().filter_map(|claim| claim.owner());
         for (process, number) in waiters.filter_map(|owner| owner.rsplit_once('.')) {
-            if let Ok(attempt) = number.parse() {
-                self.note(Note::Queued { process: process.into(), attempt });
+            let Ok(attempt) = number.parse() else { continue };
+            let process: Arc<str> = process.into();
+            let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.insert((process.clone(), attempt)) {
+                self.note(Note::Queued { process, attempt });
             }
         }
     }
@@ -270,7 +276,7 @@ impl Hold for Guard {
     }
 }
 
-impl Hold for Box<dyn Lease> {
+impl Hold for Box<dyn Lease + '_> {
     fn token(&self) -> FencingToken {
         (**self).token()
     }

@@ -97,26 +97,7 @@ impl Writer {
     }
 
     fn fact(&mut self, fact: &Fact) {
-        let what = match fact {
-            Fact::Asked(_) => "asked",
-            Fact::Queued => "queued",
-            Fact::Granted { .. } => "granted",
-            Fact::Believes { .. } => "believes",
-            Fact::Doubts => "doubts",
-            Fact::Renewed { .. } => "renewed",
-            Fact::RenewFailed { .. } => "renew-failed",
-            Fact::Lost { .. } => "lost",
-            Fact::Wrote { .. } => "wrote",
-            Fact::Refused { .. } => "refused",
-            Fact::Releasing => "releasing",
-            Fact::Released { .. } => "released",
-            Fact::ReleaseFailed { .. } => "release-failed",
-            Fact::Busy => "busy",
-            Fact::TimedOut => "timed-out",
-            Fact::Failed { .. } => "failed",
-            Fact::Dropped => "dropped",
-        };
-        self.word("what", what);
+        self.word("what", fact.as_str());
         match fact {
             Fact::Asked(ask) => self.ask(ask),
             Fact::Granted { token, deadline } | Fact::Renewed { token, deadline } => {

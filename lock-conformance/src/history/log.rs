@@ -101,6 +101,12 @@ impl Log {
         Some(Place { file: path.clone(), line: number, text })
     }
 
+    /// What is wrong with a line that is well written.
+    pub(super) fn problem(&self, event: usize, problem: String) -> ReadError {
+        let Line { file, number, .. } = self.lines[event];
+        ReadError::Line { path: self.files[file].path.clone(), line: number, problem }
+    }
+
     fn take(
         &mut self,
         path: PathBuf,

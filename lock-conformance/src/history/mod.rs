@@ -5,19 +5,24 @@
 //! all processes of a machine, so their instants compare exactly.
 //!
 
+mod check;
 mod event;
 mod journal;
 pub mod line;
 mod log;
+mod sweep;
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use lockcore::{BootInstant, FencingToken, Mode};
 
+pub use check::{Finding, Tolerance, Verdict, judge};
 pub use event::{Ask, Event, Expects, Fact, Note, Patience, What};
 pub use journal::{Attempt, Hold, Journal};
 pub use log::{Log, Place, ReadError};
+
+use sweep::{Clash, How};
 
 /// The beliefs of all holders of one name, from whatever task they were noted.
 #[derive(Debug, Default)]
@@ -79,15 +84,9 @@ impl History {
     ///
     /// The first one found.
     pub fn check(&self) -> Result<(), Contradiction> {
-        let mut beliefs = self.beliefs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        beliefs.sort_by_key(|belief| belief.from);
-        let mut held: Vec<Belief> = Vec::new();
-        for belief in &beliefs {
-            held.retain(|earlier| earlier.to > belief.from);
-            check_company(&held, *belief)?;
-            held.push(*belief);
-        }
-        check_tokens(&beliefs)
+        let beliefs = self.beliefs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let clashes = sweep::overlaps(&beliefs).into_iter().chain(sweep::tokens(&beliefs));
+        clashes.map(|clash| Contradiction::of(&beliefs, clash)).next().map_or(Ok(()), Err)
     }
 
     /// Fails the case if there is a contradiction.
@@ -102,43 +101,15 @@ impl History {
     }
 }
 
-fn check_company(held: &[Belief], newest: Belief) -> Result<(), Contradiction> {
-    let others = match newest.mode {
-        Mode::Exclusive => held.first(),
-        Mode::Shared => held.iter().find(|other| other.mode != Mode::Shared),
-        Mode::Permit { of } => held.get(of.get() as usize - 1),
-    };
-    others.map_or(Ok(()), |other| Err(Contradiction::Overlap(*other, newest)))
-}
-
-/// Tokens are unique, and of two grants that exclude each other the later one has the greater. The
-/// order among those that share is not seen from their beliefs.
-fn check_tokens(by_time: &[Belief]) -> Result<(), Contradiction> {
-    let mut by_token = by_time.to_vec();
-    by_token.sort_by_key(|belief| belief.token);
-    for pair in by_token.windows(2) {
-        if pair[0].token == pair[1].token {
-            return Err(Contradiction::SameToken(pair[0], pair[1]));
+impl Contradiction {
+    fn of(beliefs: &[Belief], Clash { how, one, other }: Clash) -> Self {
+        let (one, other) = (beliefs[one], beliefs[other]);
+        match how {
+            How::Overlap => Self::Overlap(one, other),
+            How::SameToken => Self::SameToken(one, other),
+            How::TokenFell => Self::TokenFell(one, other),
         }
     }
-    // The one that began last, among those with a smaller token.
-    let mut last: Option<Belief> = None;
-    let mut last_exclusive: Option<Belief> = None;
-    for belief in by_token {
-        let is_exclusive = belief.mode == Mode::Exclusive;
-        let against = if is_exclusive { last } else { last_exclusive };
-        if let Some(other) = against.filter(|other| other.from >= belief.to) {
-            return Err(Contradiction::TokenFell(other, belief));
-        }
-        let began_later = |other: Belief| belief.from > other.from;
-        if last.is_none_or(began_later) {
-            last = Some(belief);
-        }
-        if is_exclusive && last_exclusive.is_none_or(began_later) {
-            last_exclusive = Some(belief);
-        }
-    }
-    Ok(())
 }
 
 impl fmt::Display for Contradiction {
@@ -209,6 +180,10 @@ mod tests {
         let two = Mode::Permit { of: NonZeroU32::new(2).unwrap() };
         let three = [belief(two, 1, 0, 9), belief(two, 2, 1, 9), belief(two, 3, 2, 9)];
         assert!(matches!(check(&three), Err(Contradiction::Overlap(..))));
+        for beside in [Exclusive, Shared, Mode::Permit { of: NonZeroU32::new(3).unwrap() }] {
+            let two = [belief(two, 1, 0, 9), belief(beside, 2, 1, 9)];
+            assert_eq!(check(&two), Err(Contradiction::Overlap(two[0], two[1])));
+        }
 
         let (one, other) = (belief(Exclusive, 7, 0, 1), belief(Exclusive, 7, 2, 3));
         assert_eq!(check(&[one, other]), Err(Contradiction::SameToken(one, other)));

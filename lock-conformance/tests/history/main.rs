@@ -2,4 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beliefs;
+mod ends;
+mod fake;
 mod format;
+mod queue;
+mod script;
+mod whole;
