@@ -21,6 +21,10 @@ use super::line;
 /// A clone writes to the same file, from whatever thread. Each event is one `write` of one whole
 /// line, so what a killed process has written can be read, but for at most one torn line at the end.
 /// Nothing is synced: the log outlives its process, not its machine.
+///
+/// Everything that ends a belief is in it *before* it is done. Who shuts a client down, or drops a grant
+/// in another way than by [`Attempt::release`], logs [`Fact::Dropped`] of each grant first: else a
+/// process that is killed later seems to have held it until its deadline.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Inner>);
 

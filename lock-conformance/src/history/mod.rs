@@ -2,7 +2,8 @@
 //!
 //! A [`History`] is kept in memory, by the tasks of one process. A [`Journal`] is a file, in which one
 //! of several processes writes down all that it does and believes; the boot-time clock is common to
-//! all processes of a machine, so their instants compare exactly.
+//! all processes of a machine, so their instants compare exactly. [`judge`] reads the journals of all and
+//! names the lines that contradict each other.
 //!
 
 mod check;

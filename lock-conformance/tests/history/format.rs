@@ -1,13 +1,16 @@
 //! What is written is read back, and nothing else is read.
 
-use std::fs;
 use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{env, fs, thread};
 
 use lock_conformance::history::{
     Ask, Event, Expects, Fact, Journal, Log, Note, Patience, ReadError, What, line,
 };
+use lock_conformance::time::patience;
 use lockcore::{
     BootInstant, ErrorKind, FencingToken, LockName, LossCause, Mode, Renewal, Rule, Ttl,
 };
@@ -174,3 +177,43 @@ fn one_process_has_one_log() {
     file.write_all(b"\xff\n").unwrap();
     assert!(matches!(Log::read(dir.path()).unwrap_err(), ReadError::Io { .. }));
 }
+
+/// Two processes at turns, on one clock: the first kills the second while it writes.
+#[test]
+fn processes_share_a_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::create(dir.path().join("parent.log"), "parent").unwrap();
+    journal.note(Note::Healed);
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["format::a_process_that_writes_until_it_is_killed", "--exact"])
+        .env(CHILD, dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let limit = BootInstant::now().saturating_add(patience());
+    let events = || Log::read(dir.path()).unwrap().len();
+    while events() < 100 {
+        assert!(BootInstant::now() < limit, "{} events", events());
+        thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    journal.note(Note::Killed { process: "child".into() });
+
+    let log = Log::read(dir.path()).unwrap();
+    assert!(log.torn() <= 1);
+    let of_child: Vec<_> = log.events().filter(|event| &*event.by == "child").collect();
+    let of_parent: Vec<_> = log.events().filter(|event| &*event.by == "parent").collect();
+    assert!(of_child.is_sorted_by_key(|event| event.at));
+    assert!(of_child.iter().all(|event| event.at > of_parent[0].at && event.at < of_parent[1].at));
+}
+
+#[test]
+fn a_process_that_writes_until_it_is_killed() {
+    let Some(dir) = env::var_os(CHILD) else { return };
+    let journal = Journal::create(Path::new(&dir).join("child.log"), "child").unwrap();
+    // Not for ever, if its parent fails.
+    (0..200_000).for_each(|_| journal.note(Note::Healed));
+}
+
+const CHILD: &str = "LOCK_CONFORMANCE_LOG";

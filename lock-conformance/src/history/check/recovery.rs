@@ -59,7 +59,8 @@ impl Case<'_> {
                     (Rule::R8, "a free lock is granted to nobody")
                 };
                 let name = &self.stories[number].ask.name;
-                let (one, other, since, until) = (since.ended, queued, from, to);
+                let (one, other, until) = (since.ended, queued, to);
+                let since = one.at.min(from);
                 self.clashes.push(Clash { rule, given: &[], what, one, other, name, since, until });
                 break;
             }

@@ -16,6 +16,8 @@ pub(super) struct Times<'a> {
     kills: HashMap<&'a str, Mark>,
     /// In the order of their beginnings.
     faults: Vec<Fault<'a>>,
+    /// When anything of all that was so, in order and without overlaps.
+    troubles: Vec<(BootInstant, BootInstant)>,
     /// The last instant of the log.
     pub(super) last: BootInstant,
 }
@@ -41,7 +43,8 @@ impl<'a> Times<'a> {
     pub(super) fn new(log: &'a Log) -> Result<Self, ReadError> {
         let last = BootInstant::from_nanos(0);
         let (pauses, kills) = (HashMap::new(), HashMap::new());
-        let mut times = Self { pauses, kills, faults: Vec::new(), last };
+        let (faults, troubles) = (Vec::new(), Vec::new());
+        let mut times = Self { pauses, kills, faults, troubles, last };
         let mut notes: Vec<(Mark, &Event, &Note)> = Vec::new();
         for (line, event) in log.events().enumerate() {
             times.last = times.last.max(event.at);
@@ -53,7 +56,24 @@ impl<'a> Times<'a> {
         for (mark, event, note) in notes {
             times.note(mark, &event.by, note).map_err(|problem| log.problem(mark.line, problem))?;
         }
+        times.troubles = times.merged();
         Ok(times)
+    }
+
+    fn merged(&self) -> Vec<(BootInstant, BootInstant)> {
+        let kills = self.kills.values().map(|kill| (kill.at, kill.at));
+        let pauses = self.pauses.values().flatten().copied();
+        let spans = self.faults().chain(pauses).map(|span| (span.begin.at, span.end));
+        let mut spans: Vec<_> = spans.chain(kills).collect();
+        spans.sort_unstable();
+        let mut merged: Vec<(BootInstant, BootInstant)> = Vec::new();
+        for (begin, end) in spans {
+            match merged.last_mut().filter(|(_, last)| *last >= begin) {
+                Some((_, last)) => *last = end.max(*last),
+                None => merged.push((begin, end)),
+            }
+        }
+        merged
     }
 
     fn note(&mut self, mark: Mark, by: &'a str, note: &'a Note) -> Result<(), String> {
@@ -62,8 +82,8 @@ impl<'a> Times<'a> {
             Note::Queued { .. } => {}
             Note::Paused { process } => self.pauses.entry(process).or_default().push(open),
             Note::Resumed { process } => {
-                let paused = self.pauses.get_mut(&**process).and_then(|spans| spans.last_mut());
-                match paused.filter(|span| span.end == BootInstant::FAR) {
+                let mut pauses = self.pauses.get_mut(&**process).into_iter().flatten().rev();
+                match pauses.find(|span| span.end == BootInstant::FAR) {
                     Some(span) => span.end = mark.at,
                     None => return Err(format!("`{process}` was not paused")),
                 }
@@ -136,9 +156,8 @@ impl<'a> Times<'a> {
 
     /// Whether no fault is in force and everybody runs in this time, so that what is sent arrives.
     pub(super) fn is_quiet(&self, from: BootInstant, to: BootInstant) -> bool {
-        let pauses = self.pauses.values().flatten().copied();
-        let kills = self.kills.values().map(|kill| Span { begin: *kill, end: kill.at });
-        !self.faults().chain(pauses).chain(kills).any(|span| span.touches(from, to))
+        let after = self.troubles.partition_point(|(_, end)| *end < from);
+        self.troubles.get(after).is_none_or(|(begin, _)| *begin > to)
     }
 
     /// By when at the latest the store has let go of what it last heard of at `at`: so long after
