@@ -55,6 +55,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Break stores, links and processes while workers hold locks; all arguments go to the runner.
+    #[command(disable_help_flag = true)]
+    Faults {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Break the product one way at a time; the tests must notice.
     Mutants {
         /// Only the mutants whose name contains this.
@@ -83,6 +89,10 @@ fn run(task: Task) -> Result<()> {
         Task::Rules => rules::run(),
         Task::Bench { args } => {
             Sh::cargo(["run", "--release", "-p", "benches", "--"]).args(args).run()
+        }
+        Task::Faults { args } => {
+            setup::run()?;
+            Sh::cargo(["run", "--release", "-p", "faults", "--"]).args(args).run()
         }
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
     }

@@ -152,6 +152,14 @@ const NEEDS: &[Need] = &[
         how: "`apt-get install libcurator-recipes-java` on Debian; elsewhere /usr/share/java must have \
               curator-recipes.jar with all it needs",
     },
+    // Steps the wall clocks of servers and workers while they run.
+    Need {
+        what: "libfaketime",
+        present: || Sh::new("sh", ["-c", FAKETIME]).succeeds(),
+        install: Install::Packages(&["libfaketime"]),
+        how: "`apt-get install libfaketime` on Debian; elsewhere the C library must find \
+              /usr/$LIB/faketime/libfaketime.so.1",
+    },
     // The python of the system, as the package is for that.
     Need {
         what: "kazoo",
@@ -186,5 +194,8 @@ const NEEDS: &[Need] = &[
 const ZOOKEEPER_VERSION: &str = "test -f /usr/share/java/slf4j-simple.jar && \
     test -f /usr/share/java/netty-codec.jar && java -cp /usr/share/java/zookeeper.jar \
     org.apache.zookeeper.version.VersionInfoMain | grep 'version 3[.]8[.]'";
+/// The year that a program sees.
+const FAKETIME: &str = "test $(LD_PRELOAD='/usr/$LIB/faketime/libfaketime.so.1' \
+    FAKETIME='@2001-01-01 00:00:00' date +%Y) = 2001";
 const CURATOR: &str = "/usr/share/java/curator-recipes.jar";
 const CURATOR_LOCK: &str = "org.apache.curator.framework.recipes.locks.InterProcessMutex";

@@ -122,7 +122,7 @@ impl Stand for Etcd {
     }
 
     fn url(&self, way: &Way) -> String {
-        format!("etcd://{USER}:{PASSWORD}@{}?request_timeout=500ms&recheck=500ms", way.hosts())
+        format!("etcd://{USER}:{PASSWORD}@{}?request_timeout=1s&recheck=500ms", way.hosts())
     }
 
     fn swallow(&self, way: &Way, step: Step) -> Swallowed {

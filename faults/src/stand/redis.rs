@@ -98,7 +98,7 @@ impl Stand for Redis {
     }
 
     fn url(&self, way: &Way) -> String {
-        format!("redis://{USER}:{PASSWORD}@{}?request_timeout=300ms&recheck=300ms", way.hosts())
+        format!("redis://{USER}:{PASSWORD}@{}?request_timeout=400ms&recheck=300ms", way.hosts())
     }
 
     fn swallow(&self, way: &Way, step: Step) -> Swallowed {

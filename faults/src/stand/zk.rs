@@ -156,7 +156,7 @@ impl Stand for Zk {
     }
 
     fn url(&self, way: &Way) -> String {
-        format!("zk://{}?request_timeout=500ms&recheck=500ms", way.hosts())
+        format!("zk://{}?request_timeout=1s&recheck=500ms", way.hosts())
     }
 
     fn swallow(&self, way: &Way, step: Step) -> Swallowed {

@@ -3,6 +3,7 @@
 //! | line | what it does |
 //! |---|---|
 //! | `load on`, `load off` | locks of shared names, held for moments |
+//! | `era NAME` | the names of the load are others from now on |
 //! | `chaos on`, `chaos off` | the load drops its acquisitions |
 //! | `careless on`, `careless off` | the load drops its releases |
 //! | `keep NAME KIND` | takes a lock and keeps it: `queued`, `held`, `lost` |
@@ -53,6 +54,8 @@ pub(crate) struct Worker {
     role: Role,
     witness: Witness,
     load: Cell<bool>,
+    /// What the names of the load begin with.
+    era: RefCell<String>,
     chaos: Cell<bool>,
     careless: Cell<bool>,
     /// Those who keep a lock, by its name.
@@ -70,6 +73,7 @@ async fn work(role: Role) -> Result<()> {
         witness: Witness::new(locks, Ttl::new(ttl)?, journal, resource),
         role,
         load: Cell::new(false),
+        era: RefCell::new("load".to_owned()),
         chaos: Cell::new(false),
         careless: Cell::new(false),
         keepers: RefCell::default(),
@@ -108,6 +112,7 @@ impl Worker {
     fn obey(self: &Rc<Self>, words: &[&str]) -> Result<()> {
         match words {
             ["load", word] => self.load.set(on(word)?),
+            ["era", name] => *self.era.borrow_mut() = (*name).to_owned(),
             ["chaos", word] => self.chaos.set(on(word)?),
             ["careless", word] => self.careless.set(on(word)?),
             ["keep", name, kind] => {

@@ -82,13 +82,13 @@ impl<'a> Attempt<'a> {
     pub(crate) async fn lock(self) -> Option<Hold<'a>> {
         let patience = self.asks(Patience::Forever);
         let locked = self.kind.lock(&self.witness.locks, &self.name, &self.owner()).await;
-        self.ends(patience, locked.map(Some))
+        self.ends(patience, locked.map(Some)).await
     }
 
     pub(crate) async fn try_lock(self) -> Option<Hold<'a>> {
         let patience = self.asks(Patience::None);
         let tried = self.kind.try_lock(&self.witness.locks, &self.name, &self.owner()).await;
-        self.ends(patience, tried)
+        self.ends(patience, tried).await
     }
 
     /// Waits for so long; the handle gives up by itself.
@@ -99,7 +99,7 @@ impl<'a> Attempt<'a> {
         if matches!(tried, Ok(None)) {
             bump(&self.witness.tally.dropped);
         }
-        self.ends(patience, tried)
+        self.ends(patience, tried).await
     }
 
     /// Waits, and is dropped after a while wherever it stands.
@@ -117,7 +117,7 @@ impl<'a> Attempt<'a> {
             }
             locked
         };
-        self.ends(patience, locked.ok()?.map(Some))
+        self.ends(patience, locked.ok()?.map(Some)).await
     }
 
     /// The label by which it is known in the queue.
@@ -136,7 +136,7 @@ impl<'a> Attempt<'a> {
         patience
     }
 
-    fn ends(
+    async fn ends(
         self,
         patience: Patience,
         outcome: lockcore::Result<Option<Guard>>,
@@ -154,6 +154,10 @@ impl<'a> Attempt<'a> {
                     matches!(error.kind(), ErrorKind::InvalidConfig | ErrorKind::InvalidName);
                 assert!(!mistake, "{error}");
                 bump(&tally.failed);
+                if error.kind() == ErrorKind::Closed {
+                    // It will not be otherwise any more.
+                    std::future::pending::<()>().await;
+                }
                 None
             }
         }
