@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use lock_conformance::history::{
-    Ask, Event, Fact, Journal, Note, Patience, Verdict, What, judge, line,
+    Ask, Event, Fact, Journal, Note, Patience, Tolerance, Verdict, What, judge, line,
 };
 use lock_conformance::permit;
 use lockcore::queue::Ahead;
-use lockcore::{BootInstant, FencingToken, LockName, LossCause, Mode, Renewal, Ttl};
+use lockcore::{BootInstant, ErrorKind, FencingToken, LockName, LossCause, Mode, Renewal, Ttl};
 
 use crate::script::TOLERANCE;
 
@@ -110,9 +110,16 @@ impl Simulation {
     }
 
     fn step(&mut self, client: usize, now: u64) {
-        let is_ill = self.rng.u32(..1_000) < self.ills;
+        if self.rng.u32(..1_000) < self.ills {
+            let ill = self.rng.usize(..self.clients.len());
+            if matches!(self.clients[ill].next, Next::Look | Next::GiveUp) {
+                self.fall_ill(ill, now);
+            }
+            if ill == client {
+                return;
+            }
+        }
         let (next, pause) = match self.clients[client].next {
-            Next::Look if is_ill => return self.fall_ill(client, now),
             Next::Ask => self.ask(client, now),
             Next::Arrive(patience) => return self.arrive(client, now, patience),
             Next::GiveUp => {
@@ -133,7 +140,10 @@ impl Simulation {
             Next::Wake => {
                 let process = self.clients[client].process.clone();
                 self.note(now, Note::Resumed { process });
-                self.log(client, now + 1, Fact::Lost { cause: LossCause::Expired });
+                let was_held = self.clients[client].token > 0;
+                let (cause, kind) = (LossCause::Expired, ErrorKind::Lost);
+                let lost = if was_held { Fact::Lost { cause } } else { Fact::Failed { kind } };
+                self.log(client, now + 1, lost);
                 (Next::Ask, 4 * MILLI)
             }
             Next::Release => {
@@ -158,6 +168,7 @@ impl Simulation {
             _ => Patience::Forever,
         };
         self.clients[client].attempt += 1;
+        self.clients[client].token = 0;
         self.clients[client].mode = mode;
         let (name, ttl) = (LockName::new("name").unwrap(), Ttl::MIN);
         let ask = Ask { name, mode, patience, ttl, renewal: Renewal::Auto };
@@ -241,6 +252,12 @@ impl Simulation {
             if !entry.is_granted && (ahead.admits(entry.mode) || is_wrong) {
                 entry.is_granted = true;
                 self.last_token += 1;
+                if entry.ends < FAR {
+                    // Nobody hears of it.
+                    entry.ends = now + TTL;
+                    ahead.add(entry.mode);
+                    continue;
+                }
                 let client = &mut self.clients[entry.client];
                 client.token = self.last_token;
                 client.deadline = now + BELIEF;
@@ -266,7 +283,9 @@ impl Simulation {
 pub(crate) fn verdict(events: &[Event]) -> Verdict {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), events);
-    judge(dir.path(), TOLERANCE).unwrap()
+    // No answer takes longer.
+    let recovery = Duration::from_nanos(2 * MILLI);
+    judge(dir.path(), Tolerance { recovery, ..TOLERANCE }).unwrap()
 }
 
 /// Writes the log of each process.
