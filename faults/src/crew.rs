@@ -22,6 +22,8 @@ pub(crate) struct Crew<'a> {
     dir: PathBuf,
     pub(crate) notes: Journal,
     workers: Vec<Worker>,
+    /// What the names of the load begin with, if they were ever changed.
+    era: Option<u64>,
     /// What those have done who were killed since, as far as they had told.
     gone: Tally,
 }
@@ -54,8 +56,8 @@ impl<'a> Crew<'a> {
         notes: Journal,
         count: usize,
     ) -> Result<Self> {
-        let mut crew =
-            Self { stand, dir: dir.to_owned(), notes, workers: Vec::new(), gone: Tally::default() };
+        let (dir_of_run, workers, gone) = (dir.to_owned(), Vec::new(), Tally::default());
+        let mut crew = Self { stand, dir: dir_of_run, notes, workers, era: None, gone };
         for number in 0..count {
             let clock = Clock::new(dir.join(format!("w{number}.clock")))?;
             let way = stand.way().await;
@@ -87,8 +89,17 @@ impl<'a> Crew<'a> {
 
     async fn is_ready(&mut self, number: usize) -> Result<(), Trouble> {
         self.hear(number, &["ready"], CONNECT).await?;
+        if let Some(era) = self.era {
+            self.send(number, &format!("era {era}"));
+        }
         self.send(number, "load on");
         Ok(())
+    }
+
+    /// Gives the load names that nobody has used before.
+    pub(crate) fn renames(&mut self, era: u64) {
+        self.era = Some(era);
+        self.send_all(&format!("era {era}"));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -121,8 +121,20 @@ impl Fault {
     }
 
     /// The rules that do not hold meanwhile, as the driver's `Guarantees` and the docs say.
-    pub(crate) fn breaks(self) -> &'static [Rule] {
+    pub(crate) fn breaks(self, backend: Backend) -> &'static [Rule] {
         match self {
+            // A waiter whose connection is down when its turn comes has lost its place.
+            Self::SilentLink
+            | Self::ReplySwallowed
+            | Self::SlowLink
+            | Self::NotificationsLost
+            | Self::ReleaseFails
+            | Self::ServerPaused
+            | Self::ServerKilled
+                if backend == Backend::Redis =>
+            {
+                &[Rule::R9]
+            }
             // Whoever takes the record away gives the lock to the next one, while the holder has
             // not yet looked.
             Self::DataLost | Self::RecordRemoved => &[Rule::R1],

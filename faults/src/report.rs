@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lock_conformance::history::Verdict;
+use lock_conformance::history::{Finding, Verdict};
 use serde_json::{Value, json};
 
 use crate::fault::{Backend, Fault};
@@ -100,6 +100,16 @@ impl Run {
         failures
     }
 
+    /// What was broken as it is documented: by which fault, and how often.
+    fn expected(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for Finding { rule, fault, .. } in &self.verdict.expected {
+            let label = fault.as_ref().map_or("", |place| label(&place.text));
+            *counts.entry(format!("{rule} during {label}")).or_default() += 1;
+        }
+        counts
+    }
+
     pub(crate) fn json(&self) -> Value {
         let rows: Vec<_> = self
             .rows
@@ -117,7 +127,6 @@ impl Run {
             .collect();
         let contradictions: Vec<_> =
             self.verdict.contradictions.iter().map(ToString::to_string).collect();
-        let expected: Vec<_> = self.verdict.expected.iter().map(ToString::to_string).collect();
         json!({
             "backend": self.backend.to_string(),
             "seed": self.seed,
@@ -127,7 +136,7 @@ impl Run {
             "unknown": self.verdict.unknown,
             "unexplained": self.verdict.unexplained.len(),
             "contradictions": contradictions,
-            "expected": expected,
+            "expected": self.expected(),
             "left": self.left,
             "failures": self.failures(),
             "fenced": { "admitted": self.fenced.admitted, "refused": self.fenced.refused },
@@ -135,6 +144,15 @@ impl Run {
         })
     }
 }
+
+/// The label in the line of a fault, up to its form.
+fn label(line: &str) -> &str {
+    let label = line.split(' ').find_map(|word| word.strip_prefix("label="));
+    label.map_or(line, |label| label.split('%').next().unwrap_or(label))
+}
+
+/// How many lines of a kind are printed.
+const SHOWN: usize = 20;
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,7 +183,25 @@ impl fmt::Display for Run {
             "  fenced writes: {} taken, {} refused; without a fence: {} writes, {} undone by others",
             self.fenced.admitted, self.fenced.refused, self.unfenced.0, self.unfenced.1
         )?;
-        write!(f, "{}", self.verdict)?;
+        let verdict = &self.verdict;
+        writeln!(
+            f,
+            "  {} events of {} attempts, {} grants; {} outcomes unknown, {} of them unexplained",
+            verdict.events,
+            verdict.attempts,
+            verdict.grants.len(),
+            verdict.unknown,
+            verdict.unexplained.len()
+        )?;
+        for place in verdict.unexplained.iter().take(SHOWN) {
+            writeln!(f, "    {place}")?;
+        }
+        for (what, times) in self.expected() {
+            writeln!(f, "  expected: {what}: {times}")?;
+        }
+        for finding in verdict.contradictions.iter().take(SHOWN) {
+            write!(f, "{finding}")?;
+        }
         for failure in self.failures() {
             writeln!(f, "  FAILED: {failure}")?;
         }

@@ -137,7 +137,7 @@ impl Runner<'_> {
         form: &'static str,
         rng: &mut Rng,
     ) -> Result<String, Trouble> {
-        let expects = Expects(fault.breaks().to_vec());
+        let expects = Expects(fault.breaks(self.order.backend).to_vec());
         let label = format!("{fault}, {form}");
         self.crew.notes.note(Note::FaultBegan { fault: number, label, expects });
         let mut scene = Scene {
@@ -156,7 +156,7 @@ impl Runner<'_> {
         if fault == Fault::ServerClock {
             // Their tokens are of a time to come. Where these are forgotten too, they fall: that is
             // two faults, and what came of the first would be taken for that of the second.
-            self.crew.send_all(&format!("era {number}"));
+            self.crew.renames(number);
         }
         self.crew.notes.note(Note::FaultEnded { fault: number });
         outcome

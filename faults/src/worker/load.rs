@@ -19,6 +19,7 @@ pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
             continue;
         }
         let (name, kind) = *rng.choice(&LOCKS).expect("BUG: there are locks");
+        worker.busy.set(worker.busy.get() + 1);
         let name = format!("{}/{name}", worker.era.borrow());
         if rng.u8(..LOOKS) == 0
             && let Ok(queue) = worker.witness.locks().inspect(&name).await
@@ -28,7 +29,7 @@ pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
         let attempt = worker.witness.attempt(&name, kind);
         let hold = if worker.chaos.get() {
             match rng.u8(..2) {
-                0 => attempt.lock_or_drop(Duration::from_micros(rng.u64(..CUT_MICROS))).await,
+                0 => attempt.lock_unless(sleep(Duration::from_micros(rng.u64(..CUT_MICROS)))).await,
                 _ => attempt.try_lock_for(Duration::from_micros(rng.u64(1..CUT_MICROS))).await,
             }
         } else {
@@ -43,6 +44,7 @@ pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
             // Also after a refusal, which comes at once.
             None => sleep(Duration::from_millis(rng.u64(1..20))).await,
         }
+        worker.busy.set(worker.busy.get() - 1);
     }
 }
 

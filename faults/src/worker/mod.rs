@@ -30,7 +30,7 @@ use lock_testkit::child::Role;
 use lockcore::Ttl;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use self::kind::Kind;
@@ -61,7 +61,9 @@ pub(crate) struct Worker {
     /// Those who keep a lock, by its name.
     keepers: RefCell<BTreeMap<String, Rc<Notify>>>,
     /// Those who wait for a turn, by its name.
-    turns: RefCell<BTreeMap<String, Vec<JoinHandle<()>>>>,
+    turns: RefCell<BTreeMap<String, Vec<Rc<Notify>>>>,
+    /// How many of the load are not at rest.
+    busy: Cell<usize>,
 }
 
 async fn work(role: Role) -> Result<()> {
@@ -78,6 +80,7 @@ async fn work(role: Role) -> Result<()> {
         careless: Cell::new(false),
         keepers: RefCell::default(),
         turns: RefCell::default(),
+        busy: Cell::new(0),
     });
     for task in 0..LOAD {
         spawn_local(load::run(worker.clone(), task));
@@ -126,16 +129,15 @@ impl Worker {
                 None => self.role.report(&format!("gone {name}")),
             },
             ["turn", name, kind] => {
-                let turn = scenes::turn(self.clone(), (*name).to_owned(), parse(kind)?);
-                self.turns
-                    .borrow_mut()
-                    .entry((*name).to_owned())
-                    .or_default()
-                    .push(spawn_local(turn));
+                let leaves = Rc::new(Notify::new());
+                let turns = &mut *self.turns.borrow_mut();
+                turns.entry((*name).to_owned()).or_default().push(leaves.clone());
+                let kind = parse(kind)?;
+                spawn_local(scenes::turn(self.clone(), (*name).to_owned(), kind, leaves));
             }
             ["leave", name] => {
                 let turns = self.turns.borrow_mut().remove(*name);
-                turns.into_iter().flatten().for_each(|turn| turn.abort());
+                turns.into_iter().flatten().for_each(|turn| turn.notify_one());
             }
             ["crowd", name, count] => {
                 spawn_local(scenes::crowd(self.clone(), (*name).to_owned(), count.parse()?));
@@ -169,8 +171,18 @@ impl Worker {
 
     async fn stop(self: Rc<Self>) -> Result<()> {
         self.load.set(false);
-        self.turns.take().into_values().flatten().for_each(|turn| turn.abort());
+        self.turns.take().into_values().flatten().for_each(|turn| turn.notify_one());
         self.keepers.take().into_values().for_each(|keeper| keeper.notify_one());
+        // A shutdown takes from holders what they did not give back: that is not what is tried here.
+        let at_rest = async {
+            while self.busy.get() > 0 {
+                sleep(AGAIN).await;
+            }
+        };
+        if timeout(SHUTDOWN, at_rest).await.is_err() {
+            self.role.report("stopped with acquisitions under way");
+            return Ok(());
+        }
         let shutdown = timeout(SHUTDOWN, self.witness.locks().shutdown()).await;
         let ended = match shutdown {
             Ok(Ok(())) => "well".to_owned(),

@@ -16,7 +16,8 @@ use super::witness::Hold;
 /// Takes a lock, believes in it until it is to be freed or is lost, and does what holders should not
 /// do: it writes, without a fence, what it had worked out while it held the lock.
 pub(crate) async fn keep(worker: Rc<Worker>, name: String, kind: Kind, free: Rc<Notify>) {
-    let hold = seen_to_the_end(&worker, &name, kind).await;
+    let stays = Notify::new();
+    let Some(hold) = hold_and_look(&worker, &name, kind, &stays).await else { return };
     let resource = worker.witness.resource();
     let read = resource.read(&name).await.expect("the resource answers");
     hold.writes().await.expect("the resource answers");
@@ -44,9 +45,9 @@ pub(crate) async fn keep(worker: Rc<Worker>, name: String, kind: Kind, free: Rc<
     worker.keepers.borrow_mut().remove(&name);
 }
 
-/// Takes a lock, works under it for a moment and gives it back.
-pub(crate) async fn turn(worker: Rc<Worker>, name: String, kind: Kind) {
-    let hold = seen_to_the_end(&worker, &name, kind).await;
+/// Takes a lock, works under it for a moment and gives it back, unless it is told to leave first.
+pub(crate) async fn turn(worker: Rc<Worker>, name: String, kind: Kind, leaves: Rc<Notify>) {
+    let Some(hold) = hold_and_look(&worker, &name, kind, &leaves).await else { return };
     let resource = worker.witness.resource();
     let read = resource.read(&name).await.expect("the resource answers");
     hold.writes().await.expect("the resource answers");
@@ -59,7 +60,12 @@ pub(crate) async fn turn(worker: Rc<Worker>, name: String, kind: Kind) {
 }
 
 /// Asks until it is granted, while somebody looks at the queue and writes down who waits there.
-async fn seen_to_the_end<'a>(worker: &'a Rc<Worker>, name: &str, kind: Kind) -> Hold<'a> {
+async fn hold_and_look<'a>(
+    worker: &'a Rc<Worker>,
+    name: &str,
+    kind: Kind,
+    leaves: &Notify,
+) -> Option<Hold<'a>> {
     let looks = async {
         let mut is_told = false;
         loop {
@@ -75,7 +81,7 @@ async fn seen_to_the_end<'a>(worker: &'a Rc<Worker>, name: &str, kind: Kind) -> 
         }
     };
     tokio::select! {
-        hold = worker.witness.hold_in_the_end(name, kind) => hold,
+        hold = worker.witness.hold_unless(name, kind, leaves) => hold,
         () = looks => unreachable!("it looks for ever"),
     }
 }

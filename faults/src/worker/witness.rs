@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lock_conformance::history::{Ask, Attempt as Log, Fact, Journal, Patience};
 use lockcore::{ErrorKind, Guard, LockName, Locks, Mode, Renewal, Ttl};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::kind::Kind;
@@ -66,14 +67,33 @@ impl Witness {
         Attempt { witness: self, log: self.journal.attempt(), name: name.to_owned(), kind }
     }
 
-    /// Asks until it is granted. Every failure is written down.
-    pub(crate) async fn hold_in_the_end(&self, name: &str, kind: Kind) -> Hold<'_> {
-        loop {
-            match self.attempt(name, kind).lock().await {
-                Some(hold) => return hold,
-                None => sleep(AGAIN).await,
+    /// Asks until it is granted, unless somebody says that it is to leave. Every failure is written
+    /// down.
+    pub(crate) async fn hold_unless(
+        &self,
+        name: &str,
+        kind: Kind,
+        leaves: &Notify,
+    ) -> Option<Hold<'_>> {
+        let has_left = Cell::new(false);
+        while !has_left.get() {
+            let leaves = async {
+                leaves.notified().await;
+                has_left.set(true);
+            };
+            match self.attempt(name, kind).lock_unless(leaves).await {
+                Some(hold) => return Some(hold),
+                // A thousand that come back at once would be in each other's way.
+                None => sleep(AGAIN.mul_f64(fastrand::f64())).await,
             }
         }
+        None
+    }
+
+    /// Asks until it is granted.
+    pub(crate) async fn hold_in_the_end(&self, name: &str, kind: Kind) -> Hold<'_> {
+        let stays = Notify::new();
+        self.hold_unless(name, kind, &stays).await.expect("BUG: nobody says that it is to leave")
     }
 }
 
@@ -102,22 +122,24 @@ impl<'a> Attempt<'a> {
         self.ends(patience, tried).await
     }
 
-    /// Waits, and is dropped after a while wherever it stands.
-    pub(crate) async fn lock_or_drop(self, after: Duration) -> Option<Hold<'a>> {
+    /// Waits, and is dropped wherever it stands when `leaves` is over.
+    pub(crate) async fn lock_unless(self, leaves: impl Future) -> Option<Hold<'a>> {
         let patience = self.asks(Patience::Forever);
         let owner = self.owner();
         let locked = {
             let lock = self.kind.lock(&self.witness.locks, &self.name, &owner);
             tokio::pin!(lock);
-            let locked = timeout(after, &mut lock).await;
-            if locked.is_err() {
-                // Before the drop, which is the end of this block.
-                self.log.log(Fact::Dropped);
-                bump(&self.witness.tally.dropped);
+            tokio::select! {
+                locked = &mut lock => Some(locked),
+                _ = leaves => {
+                    // Before the drop, which is the end of the block around this one.
+                    self.log.log(Fact::Dropped);
+                    bump(&self.witness.tally.dropped);
+                    None
+                }
             }
-            locked
         };
-        self.ends(patience, locked.ok()?.map(Some)).await
+        self.ends(patience, locked?.map(Some)).await
     }
 
     /// The label by which it is known in the queue.
@@ -221,4 +243,4 @@ fn bump(count: &Cell<u64>) {
     count.set(count.get() + 1);
 }
 
-const AGAIN: Duration = Duration::from_millis(30);
+const AGAIN: Duration = Duration::from_millis(300);
