@@ -1,5 +1,6 @@
 //! The commands of the workspace. `cargo xtask --help` lists them.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use crate::sh::Sh;
 mod harness;
 mod licences;
 mod mutants;
+mod programs;
 mod rules;
 mod setup;
 mod sh;
@@ -55,10 +57,19 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Break the fake store one way at a time; the suite must notice.
+    Flaws {
+        /// How many times each must be caught.
+        #[arg(long, default_value = "1")]
+        times: NonZeroU32,
+    },
     /// Break the product one way at a time; the tests must notice.
     Mutants {
         /// Only the mutants whose name contains this.
         filter: Option<String>,
+        /// How many times each must be caught.
+        #[arg(long, default_value = "1")]
+        times: NonZeroU32,
     },
 }
 
@@ -84,7 +95,8 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { args } => {
             Sh::cargo(["run", "--release", "-p", "benches", "--"]).args(args).run()
         }
-        Task::Mutants { filter } => mutants::run(filter.as_deref()),
+        Task::Flaws { times } => test::flaws(times),
+        Task::Mutants { filter, times } => mutants::run(filter.as_deref(), times),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything that runs the product.
 
+use std::num::NonZeroU32;
 use std::{env, thread};
 
 use anyhow::Result;
@@ -23,10 +24,7 @@ pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
         Sh::cargo(all).args(slow.iter().copied()).env(THREADS, threads).run()
     })?;
     // Apart from the others, for its table: the harness shows it only uncaptured.
-    steps.step("flaws", || {
-        let flaws = ["test", "--workspace", "--all-features", "--test", "mutants", "--", FLAWS];
-        harness::run_some(Sh::cargo(flaws).args(["--nocapture"]))
-    })?;
+    steps.step("flaws", || flaws(NonZeroU32::MIN))?;
     steps.step("schedules", schedules)?;
     for example in EXAMPLES {
         steps.step(&format!("example {example}"), || {
@@ -38,9 +36,16 @@ pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
             let heavy = ["test", "--release", "-p", "lock-local", "--test", "heavy"];
             Sh::cargo(heavy).args(["--", "--nocapture"]).run()
         })?;
-        steps.step("mutants", || mutants::run(None))?;
+        steps.step("mutants", || mutants::run(None, NonZeroU32::MIN))?;
     }
     Ok(())
+}
+
+/// Breaks the fake store in each way that it knows, and has each found so many times.
+pub(crate) fn flaws(times: NonZeroU32) -> Result<()> {
+    let flaws = ["test", "--workspace", "--all-features", "--test", "mutants", "--", FLAWS];
+    let flaws = Sh::cargo(flaws).args(["--nocapture"]);
+    harness::run_some(flaws.env("LEASEHOLD_FLAW_TIMES", times.to_string()))
 }
 
 /// Most of a test on a server is waiting, for a TTL to end or for the server's disk.

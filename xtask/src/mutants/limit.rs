@@ -1,6 +1,7 @@
 //! A command that may hang.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -18,12 +19,18 @@ pub(super) enum Ended {
     Hung,
 }
 
-/// Runs it with all output in the file `log`. Past the limit the whole process group is killed:
-/// cargo alone would leave the test, and the test its children.
-pub(super) fn run(sh: Sh, log: &Path, limit: Duration) -> Result<Ended> {
+/// Runs it with its output in these files, or in the one that both are; the command line stands before
+/// what it says on stderr. Past the limit the whole process group is killed: the program alone would leave
+/// its children.
+pub(super) fn run(sh: Sh, stdout: &Path, stderr: &Path, limit: Duration) -> Result<Ended> {
+    let create = |path: &Path| {
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))
+    };
+    let out = create(stdout)?;
+    let mut err = if stderr == stdout { out.try_clone()? } else { create(stderr)? };
+    writeln!(err, "+ {sh}")?;
     let mut command: Command = sh.into_command();
-    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    command.stdin(std::process::Stdio::null()).stderr(file.try_clone()?).stdout(file);
+    command.stdin(std::process::Stdio::null()).stdout(out).stderr(err);
     let mut child = command.process_group(0).spawn().context("cannot start it")?;
 
     let end = Instant::now() + limit;
@@ -57,10 +64,12 @@ mod tests {
 
     fn ended(name: &str, script: &str, limit: Duration) -> (Ended, String) {
         let log = env::temp_dir().join(format!("xtask-limit-{name}-{}", process::id()));
-        let ended = run(Sh::new("sh", ["-c", script]), &log, limit).unwrap();
+        let ended = run(Sh::new("sh", ["-c", script]), &log, &log, limit).unwrap();
         let text = fs::read_to_string(&log).unwrap();
         fs::remove_file(&log).unwrap();
-        (ended, text)
+        let (line, text) = text.split_once('\n').unwrap();
+        assert_eq!(line, format!("+ sh -c \"{script}\""));
+        (ended, text.to_owned())
     }
 
     const AMPLE: Duration = Duration::from_secs(60);
