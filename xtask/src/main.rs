@@ -10,12 +10,14 @@ use crate::sh::Sh;
 
 mod harness;
 mod licences;
+mod limit;
 mod mutants;
 mod programs;
 mod rules;
 mod setup;
 mod sh;
 mod steps;
+mod suite;
 mod table;
 mod test;
 mod verify;

@@ -15,7 +15,6 @@ use self::verdict::Outcome;
 use crate::workspace;
 
 mod lab;
-mod limit;
 mod seed;
 mod table;
 mod tree;
@@ -119,8 +118,8 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// How many mutants are tried at a time. Most of a case is waiting.
-const RUNNERS: usize = 4;
+/// How many mutants are tried at a time. Most of a case is waiting, and the compiler wants its share.
+const RUNNERS: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -39,6 +39,12 @@ impl TestProgram {
         Some(Self { package, target, file, is_fresh: artifact.fresh })
     }
 
+    /// For people.
+    pub(crate) fn name(&self) -> String {
+        let package = self.package.file_name().unwrap_or_default().to_string_lossy();
+        format!("{package} {}", self.target)
+    }
+
     /// The program with what `cargo test` gives it.
     pub(crate) fn command(&self) -> Sh {
         Sh::new(&self.file, [""; 0]).dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package)
@@ -78,6 +84,7 @@ mod tests {
         let (target, file) = ("it".to_owned(), "/t/it-1".into());
         let it = TestProgram { package, target, file, is_fresh: true };
         assert_eq!(programs, [it]);
+        assert_eq!(programs[0].name(), "lock-zk it");
         assert_eq!(programs[0].command().to_string(), "CARGO_MANIFEST_DIR=/w/lock-zk /t/it-1");
     }
 }

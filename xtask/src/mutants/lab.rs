@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{Metadata, Package};
 
-use super::limit::{self, Ended};
 use super::table::{LIB, Mutant};
 use super::trials::{Task, Trial};
 use super::{read, seed, tree};
+use crate::limit::{self, Ended, Kill};
 use crate::programs::{self, TestProgram};
 use crate::sh::Sh;
 use crate::workspace;
@@ -87,7 +87,9 @@ impl Lab {
     fn build(&self, mutant: &Mutant, name: &str) -> Result<Option<TestProgram>> {
         let messages = self.logs.join(format!("{name}.build.json"));
         let errors = self.logs.join(format!("{name}.build.txt"));
-        if limit::run(self.cargo(mutant), &messages, &errors, BUILD_LIMIT)? != Ended::Passed {
+        if limit::run(self.cargo(mutant), &messages, &errors, BUILD_LIMIT, Kill::Group)?
+            != Ended::Passed
+        {
             return Ok(None);
         }
         let mut built = TestProgram::parse(&read(&messages)?)?;

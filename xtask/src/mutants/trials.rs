@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::limit::{self, Ended};
 use super::read;
 use super::table::Mutant;
 use super::verdict::{Outcome, Tally};
+use crate::limit::{self, Ended, Kill};
 use crate::programs::TestProgram;
 use crate::sh::Sh;
 
@@ -107,7 +107,7 @@ impl Trial {
 
     fn check(&self, cases: &BTreeSet<&'static str>) -> Result<()> {
         let log = self.log("test");
-        let ended = limit::run(self.sh().args(cases), &log, &log, WHOLE_LIMIT)?;
+        let ended = limit::run(self.sh().args(cases), &log, &log, WHOLE_LIMIT, Kill::Group)?;
         let output = read(&log)?;
         let passed = |case: &&&str| output.lines().any(|line| has_passed(line, case));
         let missing: Vec<_> = cases.iter().filter(|case| !passed(case)).copied().collect();
@@ -123,7 +123,8 @@ impl Trial {
         for run in 1..=times.get() {
             let log = self.log(&format!("test-{run}"));
             let start = Instant::now();
-            let ended = limit::run(self.sh().args([mutant.case]), &log, &log, TEST_LIMIT)?;
+            let ended =
+                limit::run(self.sh().args([mutant.case]), &log, &log, TEST_LIMIT, Kill::Group)?;
             tally.add(is_caught(ended, &log)?, start.elapsed());
         }
         let outcome = Outcome::tried(*mutant, tally);

@@ -13,16 +13,31 @@ use anyhow::{Context, Result};
 use crate::sh::Sh;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Passed,
     Failed,
     Hung,
 }
 
+/// Who is killed past the limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kill {
+    /// The program and all that it has started. It has a process group of its own, which is not
+    /// interrupted together with us.
+    Group,
+    /// The program, whose children end with it.
+    Program,
+}
+
 /// Runs it with its output in these files, or in the one that both are; the command line stands before
-/// what it says on stderr. Past the limit the whole process group is killed: the program alone would leave
-/// its children.
-pub(super) fn run(sh: Sh, stdout: &Path, stderr: &Path, limit: Duration) -> Result<Ended> {
+/// what it says on stderr. Past the limit it is killed.
+pub(crate) fn run(
+    sh: Sh,
+    stdout: &Path,
+    stderr: &Path,
+    limit: Duration,
+    kill: Kill,
+) -> Result<Ended> {
     let create = |path: &Path| {
         File::create(path).with_context(|| format!("cannot write {}", path.display()))
     };
@@ -31,7 +46,10 @@ pub(super) fn run(sh: Sh, stdout: &Path, stderr: &Path, limit: Duration) -> Resu
     writeln!(err, "+ {sh}")?;
     let mut command: Command = sh.into_command();
     command.stdin(std::process::Stdio::null()).stdout(out).stderr(err);
-    let mut child = command.process_group(0).spawn().context("cannot start it")?;
+    if kill == Kill::Group {
+        command.process_group(0);
+    }
+    let mut child = command.spawn().context("cannot start it")?;
 
     let end = Instant::now() + limit;
     loop {
@@ -39,19 +57,21 @@ pub(super) fn run(sh: Sh, stdout: &Path, stderr: &Path, limit: Duration) -> Resu
             return Ok(if status.success() { Ended::Passed } else { Ended::Failed });
         }
         if Instant::now() >= end {
-            kill_group(&mut child)?;
+            match kill {
+                Kill::Group => kill_group(&child)?,
+                Kill::Program => child.kill()?,
+            }
+            child.wait()?;
             return Ok(Ended::Hung);
         }
         thread::sleep(POLL);
     }
 }
 
-fn kill_group(child: &mut Child) -> Result<()> {
+fn kill_group(child: &Child) -> Result<()> {
     // The child is not reaped before this, so that the number cannot belong to anyone else.
     let group = format!("-{}", child.id());
-    Sh::new("kill", ["-KILL", "--", &group]).run()?;
-    child.wait()?;
-    Ok(())
+    Sh::new("kill", ["-KILL", "--", &group]).run()
 }
 
 const POLL: Duration = Duration::from_millis(20);
@@ -64,7 +84,7 @@ mod tests {
 
     fn ended(name: &str, script: &str, limit: Duration) -> (Ended, String) {
         let log = env::temp_dir().join(format!("xtask-limit-{name}-{}", process::id()));
-        let ended = run(Sh::new("sh", ["-c", script]), &log, &log, limit).unwrap();
+        let ended = run(Sh::new("sh", ["-c", script]), &log, &log, limit, Kill::Group).unwrap();
         let text = fs::read_to_string(&log).unwrap();
         fs::remove_file(&log).unwrap();
         let (line, text) = text.split_once('\n').unwrap();
@@ -79,6 +99,15 @@ mod tests {
         assert_eq!(ended("ok", "echo out; echo err >&2", AMPLE).0, Ended::Passed);
         let (ended, text) = ended("bad", "echo out; echo err >&2; exit 3", AMPLE);
         assert_eq!((ended, text.as_str()), (Ended::Failed, "out\nerr\n"));
+    }
+
+    #[test]
+    fn past_the_limit_a_program_dies_alone() {
+        let log = env::temp_dir().join(format!("xtask-limit-alone-{}", process::id()));
+        let sleep = Sh::new("sleep", ["600"]);
+        let ended = run(sleep, &log, &log, Duration::from_millis(100), Kill::Program).unwrap();
+        fs::remove_file(&log).unwrap();
+        assert_eq!(ended, Ended::Hung);
     }
 
     #[test]
