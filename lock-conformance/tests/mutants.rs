@@ -1,6 +1,9 @@
 //! The suite is tested as well: a fake store that is broken in one way must be caught by the case
 //! that is about it.
 
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
 use lock_conformance::fake::{FakeHarness, Flaw};
 use lock_conformance::is_caught;
 use lockcore::Sessions;
@@ -29,26 +32,57 @@ const MUTANTS: &[(Flaw, &str)] = &[
 fn every_mutant_is_caught() {
     // What the mutants' cases have to say is what was to be shown.
     std::panic::set_hook(Box::new(|_| ()));
+    let times = times();
     let runs: Vec<_> = MUTANTS
         .iter()
-        .map(|&(flaw, case)| {
-            let broken = move |flaw| {
-                is_caught(case, async move { FakeHarness::new(Sessions::PerGrant, flaw) })
-            };
-            let run = std::thread::spawn(move || (broken(Some(flaw)), broken(None)));
-            (flaw, case, run)
-        })
+        .map(|&(flaw, case)| (flaw, case, thread::spawn(move || Runs::of(flaw, case, times))))
         .collect();
-    let mut survived = 0;
-    for (flaw, case, run) in runs {
-        let (caught, false_alarm) = run.join().expect("a run does not panic itself");
-        println!(
-            "{:<22} {} {case}",
-            format!("{flaw:?}"),
-            if caught { "caught by" } else { "SURVIVED" }
-        );
-        survived += usize::from(!caught || false_alarm);
-        assert!(!false_alarm, "{case} fails without a flaw");
+    println!("{:<22} {:<9} {:<39} times slowest", "flaw", "", "case");
+    let mut failures = Vec::new();
+    for (flaw, case, runs) in runs {
+        let Runs { caught, slowest, is_false_alarm } =
+            runs.join().expect("a run does not panic itself");
+        let verdict = if caught == times { "caught by" } else { "SURVIVED" };
+        let (flaw, counts) = (format!("{flaw:?}"), format!("{caught}/{times}"));
+        println!("{flaw:<22} {verdict:<9} {case:<39} {counts:<5} {:.1} s", slowest.as_secs_f64());
+        if caught < times || slowest > LIMIT {
+            failures.push(format!("{flaw} was caught {counts} times, the slowest in {slowest:?}"));
+        }
+        if is_false_alarm {
+            failures.push(format!("{case} fails without a flaw"));
+        }
     }
-    assert_eq!(survived, 0, "mutants survived");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// What a case made of a flaw.
+struct Runs {
+    caught: u32,
+    slowest: Duration,
+    is_false_alarm: bool,
+}
+
+impl Runs {
+    fn of(flaw: Flaw, case: &str, times: u32) -> Self {
+        let broken =
+            |flaw| is_caught(case, async move { FakeHarness::new(Sessions::PerGrant, flaw) });
+        let mut runs = Self { caught: 0, slowest: Duration::ZERO, is_false_alarm: broken(None) };
+        for _ in 0..times {
+            let start = Instant::now();
+            runs.caught += u32::from(broken(Some(flaw)));
+            runs.slowest = runs.slowest.max(start.elapsed());
+        }
+        runs
+    }
+}
+
+/// How many times each flaw must be caught: what the environment says, or once.
+fn times() -> u32 {
+    match env::var("LEASEHOLD_FLAW_TIMES") {
+        Ok(times) => times.parse().expect("LEASEHOLD_FLAW_TIMES is a number"),
+        Err(_) => 1,
+    }
+}
+
+/// Within which a flaw must be caught.
+const LIMIT: Duration = Duration::from_secs(60);

@@ -1,5 +1,6 @@
 //! The commands of the workspace. `cargo xtask --help` lists them.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -9,11 +10,14 @@ use crate::sh::Sh;
 
 mod harness;
 mod licences;
+mod limit;
 mod mutants;
+mod programs;
 mod rules;
 mod setup;
 mod sh;
 mod steps;
+mod suite;
 mod table;
 mod test;
 mod verify;
@@ -55,16 +59,27 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+<<<<<<< HEAD
     /// Break stores, links and processes while workers hold locks; all arguments go to the runner.
     #[command(disable_help_flag = true)]
     Faults {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+=======
+    /// Break the fake store one way at a time; the suite must notice.
+    Flaws {
+        /// How many times each must be caught.
+        #[arg(long, default_value = "1")]
+        times: NonZeroU32,
+>>>>>>> 991cfbfdc173dd2f6f208dc54d8aa4d4d76b2fd8
     },
     /// Break the product one way at a time; the tests must notice.
     Mutants {
         /// Only the mutants whose name contains this.
         filter: Option<String>,
+        /// How many times each must be caught.
+        #[arg(long, default_value = "1")]
+        times: NonZeroU32,
     },
 }
 
@@ -90,11 +105,16 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { args } => {
             Sh::cargo(["run", "--release", "-p", "benches", "--"]).args(args).run()
         }
+<<<<<<< HEAD
         Task::Faults { args } => {
             setup::run()?;
             Sh::cargo(["run", "--release", "-p", "faults", "--"]).args(args).run()
         }
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
+=======
+        Task::Flaws { times } => test::flaws(times),
+        Task::Mutants { filter, times } => mutants::run(filter.as_deref(), times),
+>>>>>>> 991cfbfdc173dd2f6f208dc54d8aa4d4d76b2fd8
     }
 }
 

@@ -16,7 +16,10 @@ pub(crate) struct Sh {
 }
 
 impl Sh {
-    pub(crate) fn new<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn new<A: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
         let mut command = Command::new(program);
         command.args(args).current_dir(workspace::root());
         // `cargo run` describes this package to us. Build scripts that watch these variables would
@@ -88,9 +91,8 @@ impl Sh {
         quiet.status().is_ok_and(|status| status.success())
     }
 
-    /// For those who must watch the process themselves.
+    /// For those who must watch the process themselves, and who show it.
     pub(crate) fn into_command(self) -> Command {
-        eprintln!("+ {self}");
         self.command
     }
 }

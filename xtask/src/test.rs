@@ -1,12 +1,14 @@
 //! Everything that runs the product.
 
+use std::num::NonZeroU32;
 use std::{env, thread};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
+use crate::programs::TestProgram;
 use crate::sh::Sh;
-use crate::steps::Steps;
-use crate::{harness, mutants, setup, workspace};
+use crate::steps::{Part, Steps};
+use crate::{harness, mutants, programs, setup, suite, workspace};
 
 pub(crate) fn run(quick: bool) -> Result<()> {
     setup::run()?;
@@ -15,18 +17,12 @@ pub(crate) fn run(quick: bool) -> Result<()> {
 
 /// The steps of the tests, as a part of a longer run.
 pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
-    steps.step("tests", || {
-        let all = ["test", "--workspace", "--all-features", "--", "--skip", FLAWS];
-        let slow: &[&str] =
-            if quick { &["--skip", CLUSTER, "--skip", ENSEMBLE, "--skip", OLD] } else { &[] };
-        let threads = env::var(THREADS).unwrap_or_else(|_| default_threads());
-        Sh::cargo(all).args(slow.iter().copied()).env(THREADS, threads).run()
+    steps.step_of_parts("tests", |parts| tests(quick, parts))?;
+    steps.step("doc tests", || {
+        Sh::cargo(["test", "--workspace", "--all-features", "--doc"]).run()
     })?;
     // Apart from the others, for its table: the harness shows it only uncaptured.
-    steps.step("flaws", || {
-        let flaws = ["test", "--workspace", "--all-features", "--test", "mutants", "--", FLAWS];
-        harness::run_some(Sh::cargo(flaws).args(["--nocapture"]))
-    })?;
+    steps.step("flaws", || flaws(NonZeroU32::MIN))?;
     steps.step("schedules", schedules)?;
     for example in EXAMPLES {
         steps.step(&format!("example {example}"), || {
@@ -35,12 +31,34 @@ pub(crate) fn run_in(steps: &mut Steps, quick: bool) -> Result<()> {
     }
     if !quick {
         steps.step("heavy tests", || {
-            let heavy = ["test", "--release", "-p", "lock-local", "--test", "heavy"];
+            let heavy = ["test", "--release", "-p", "lock-local", "--test", HEAVY];
             Sh::cargo(heavy).args(["--", "--nocapture"]).run()
         })?;
-        steps.step("mutants", || mutants::run(None))?;
+        steps.step("mutants", || mutants::run(None, NonZeroU32::MIN))?;
     }
     Ok(())
+}
+
+/// Builds all test programs at once, and runs them without cargo, which ends with the first that fails.
+fn tests(quick: bool, parts: &mut Vec<Part>) -> Result<()> {
+    let build = ["test", "--workspace", "--all-features", "--no-run", programs::MESSAGES];
+    let mut programs = TestProgram::parse(&Sh::cargo(build).stdout()?)?;
+    // It has a step of its own.
+    programs.retain(|program| program.target != HEAVY);
+    ensure!(!programs.is_empty(), "cargo built no test");
+    let mut args = vec!["--skip", FLAWS];
+    if quick {
+        args.extend(["--skip", CLUSTER, "--skip", ENSEMBLE, "--skip", OLD]);
+    }
+    let threads = env::var(suite::THREADS).unwrap_or_else(|_| default_threads());
+    suite::run(&programs, &args, &threads, &workspace::target_dir()?.join("tests"), parts)
+}
+
+/// Breaks the fake store in each way that it knows, and has each found so many times.
+pub(crate) fn flaws(times: NonZeroU32) -> Result<()> {
+    let flaws = ["test", "--workspace", "--all-features", "--test", "mutants", "--", FLAWS];
+    let flaws = Sh::cargo(flaws).args(["--nocapture"]);
+    harness::run_some(flaws.env("LEASEHOLD_FLAW_TIMES", times.to_string()))
 }
 
 /// Most of a test on a server is waiting, for a TTL to end or for the server's disk.
@@ -59,9 +77,9 @@ fn schedules() -> Result<()> {
     harness::run_some(tests)
 }
 
-/// How many tests run at a time.
-const THREADS: &str = "RUST_TEST_THREADS";
 const EXAMPLES: &[&str] = &["orders", "counter", "readers"];
+/// The test program that measures memory, and has to have the machine for itself.
+const HEAVY: &str = "heavy";
 /// A cluster of its own for each case of the suite.
 const CLUSTER: &str = "cluster::conformance::";
 /// Three servers, each with a Java of its own, for each case.

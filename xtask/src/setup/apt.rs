@@ -42,7 +42,7 @@ fn stop_service(name: &str) {
 fn as_root<W: Into<String>>(words: impl IntoIterator<Item = W>) -> Sh {
     let mut words = words.into_iter().map(Into::into);
     if is_root() {
-        Sh::new(&words.next().unwrap_or_default(), words)
+        Sh::new(words.next().unwrap_or_default(), words)
     } else {
         Sh::new("sudo", ["-n"]).args(words)
     }

@@ -74,7 +74,7 @@ fn merge(new: &Path, place: &Path, last: &str) -> Result<()> {
 }
 
 fn prints_version(program: &Path) -> Sh {
-    Sh::new(&program.to_string_lossy(), ["--version"])
+    Sh::new(program, ["--version"])
 }
 
 /// Fails also when the machine has that module and `packages` has none.

@@ -1,6 +1,7 @@
 //! A command that may hang.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -12,19 +13,43 @@ use anyhow::{Context, Result};
 use crate::sh::Sh;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Passed,
     Failed,
     Hung,
 }
 
-/// Runs it with all output in the file `log`. Past the limit the whole process group is killed:
-/// cargo alone would leave the test, and the test its children.
-pub(super) fn run(sh: Sh, log: &Path, limit: Duration) -> Result<Ended> {
+/// Who is killed past the limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kill {
+    /// The program and all that it has started. It has a process group of its own, which is not
+    /// interrupted together with us.
+    Group,
+    /// The program, whose children end with it.
+    Program,
+}
+
+/// Runs it with its output in these files, or in the one that both are; the command line stands before
+/// what it says on stderr. Past the limit it is killed.
+pub(crate) fn run(
+    sh: Sh,
+    stdout: &Path,
+    stderr: &Path,
+    limit: Duration,
+    kill: Kill,
+) -> Result<Ended> {
+    let create = |path: &Path| {
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))
+    };
+    let out = create(stdout)?;
+    let mut err = if stderr == stdout { out.try_clone()? } else { create(stderr)? };
+    writeln!(err, "+ {sh}")?;
     let mut command: Command = sh.into_command();
-    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    command.stdin(std::process::Stdio::null()).stderr(file.try_clone()?).stdout(file);
-    let mut child = command.process_group(0).spawn().context("cannot start it")?;
+    command.stdin(std::process::Stdio::null()).stdout(out).stderr(err);
+    if kill == Kill::Group {
+        command.process_group(0);
+    }
+    let mut child = command.spawn().context("cannot start it")?;
 
     let end = Instant::now() + limit;
     loop {
@@ -32,19 +57,21 @@ pub(super) fn run(sh: Sh, log: &Path, limit: Duration) -> Result<Ended> {
             return Ok(if status.success() { Ended::Passed } else { Ended::Failed });
         }
         if Instant::now() >= end {
-            kill_group(&mut child)?;
+            match kill {
+                Kill::Group => kill_group(&child)?,
+                Kill::Program => child.kill()?,
+            }
+            child.wait()?;
             return Ok(Ended::Hung);
         }
         thread::sleep(POLL);
     }
 }
 
-fn kill_group(child: &mut Child) -> Result<()> {
+fn kill_group(child: &Child) -> Result<()> {
     // The child is not reaped before this, so that the number cannot belong to anyone else.
     let group = format!("-{}", child.id());
-    Sh::new("kill", ["-KILL", "--", &group]).run()?;
-    child.wait()?;
-    Ok(())
+    Sh::new("kill", ["-KILL", "--", &group]).run()
 }
 
 const POLL: Duration = Duration::from_millis(20);
@@ -57,10 +84,12 @@ mod tests {
 
     fn ended(name: &str, script: &str, limit: Duration) -> (Ended, String) {
         let log = env::temp_dir().join(format!("xtask-limit-{name}-{}", process::id()));
-        let ended = run(Sh::new("sh", ["-c", script]), &log, limit).unwrap();
+        let ended = run(Sh::new("sh", ["-c", script]), &log, &log, limit, Kill::Group).unwrap();
         let text = fs::read_to_string(&log).unwrap();
         fs::remove_file(&log).unwrap();
-        (ended, text)
+        let (line, text) = text.split_once('\n').unwrap();
+        assert_eq!(line, format!("+ sh -c \"{script}\""));
+        (ended, text.to_owned())
     }
 
     const AMPLE: Duration = Duration::from_secs(60);
@@ -70,6 +99,15 @@ mod tests {
         assert_eq!(ended("ok", "echo out; echo err >&2", AMPLE).0, Ended::Passed);
         let (ended, text) = ended("bad", "echo out; echo err >&2; exit 3", AMPLE);
         assert_eq!((ended, text.as_str()), (Ended::Failed, "out\nerr\n"));
+    }
+
+    #[test]
+    fn past_the_limit_a_program_dies_alone() {
+        let log = env::temp_dir().join(format!("xtask-limit-alone-{}", process::id()));
+        let sleep = Sh::new("sleep", ["600"]);
+        let ended = run(sleep, &log, &log, Duration::from_millis(100), Kill::Program).unwrap();
+        fs::remove_file(&log).unwrap();
+        assert_eq!(ended, Ended::Hung);
     }
 
     #[test]
