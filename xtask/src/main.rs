@@ -59,19 +59,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-<<<<<<< HEAD
     /// Break stores, links and processes while workers hold locks; all arguments go to the runner.
     #[command(disable_help_flag = true)]
     Faults {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
-=======
+    },
     /// Break the fake store one way at a time; the suite must notice.
     Flaws {
         /// How many times each must be caught.
         #[arg(long, default_value = "1")]
         times: NonZeroU32,
->>>>>>> 991cfbfdc173dd2f6f208dc54d8aa4d4d76b2fd8
     },
     /// Break the product one way at a time; the tests must notice.
     Mutants {
@@ -105,16 +103,12 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { args } => {
             Sh::cargo(["run", "--release", "-p", "benches", "--"]).args(args).run()
         }
-<<<<<<< HEAD
         Task::Faults { args } => {
             setup::run()?;
             Sh::cargo(["run", "--release", "-p", "faults", "--"]).args(args).run()
         }
-        Task::Mutants { filter } => mutants::run(filter.as_deref()),
-=======
         Task::Flaws { times } => test::flaws(times),
         Task::Mutants { filter, times } => mutants::run(filter.as_deref(), times),
->>>>>>> 991cfbfdc173dd2f6f208dc54d8aa4d4d76b2fd8
     }
 }
 
