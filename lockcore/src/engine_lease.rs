@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::audit;
 use crate::clock::sleep_until;
 use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Withdrawn};
@@ -197,7 +198,17 @@ impl<D: Driver> Lease for EngineLease<D> {
         let (shared, tenure) = (&self.grant.shared, &self.grant.tenure);
         let sent = BootInstant::now();
         let command = shared.driver.renew(std::slice::from_ref(&tenure.session));
-        let answer = shared.limited(async { Ok(command.await) }, tenure.ttl).await;
+        // A session is kept though nothing stands in it any more: both have to be true.
+        let (answer, missing) = tokio::join!(
+            shared.limited(async { Ok(command.await) }, tenure.ttl),
+            audit::is_missing(shared, tenure, &self.grant.entry),
+        );
+        if missing.map_err(|error| self.at(error, "renew"))? {
+            self.grant.lose(LossCause::Revoked);
+        }
+        if let Some(cause) = self.loss() {
+            return Err(lost(cause));
+        }
         let answer = answer.and_then(|mut answers| {
             let none = || Error::new(ErrorKind::Backend, "the driver did not answer for a session");
             answers.pop().ok_or_else(none)?
