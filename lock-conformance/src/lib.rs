@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod aim;
 pub mod cancel;
 #[doc(hidden)]
 pub mod cases;
@@ -8,8 +9,10 @@ pub mod fake;
 mod harness;
 pub mod history;
 mod list;
+pub mod load;
 mod run;
 mod stage;
+pub mod sweep;
 pub mod time;
 
 pub use harness::{Client, Harness, LinkFaults, Step};
