@@ -515,7 +515,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-abandoned-waiter-is-not-told",
         file: "lockcore/src/detached.rs",
-        find: "            self.departure.happened.store(true, SeqCst);\n",
+        find: "        self.happened.store(true, SeqCst);\n",
         replace: "",
         case: "per_grant::conformance::r06_a_dropped_waiter_is_out_of_the_way",
         ..ENGINE
