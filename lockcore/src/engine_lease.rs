@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::audit;
 use crate::clock::sleep_until;
 use crate::detached::Detached;
-use crate::driver::{Driver, Entry, Withdrawn};
+use crate::driver::{Driver, Entry, Renewed, Withdrawn};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
 use crate::withdrawal::Withdrawal;
@@ -203,16 +203,19 @@ impl<D: Driver> Lease for EngineLease<D> {
             shared.limited(async { Ok(command.await) }, tenure.ttl),
             audit::is_missing(shared, tenure, &self.grant.entry),
         );
-        if missing.map_err(|error| self.at(error, "renew"))? {
-            self.grant.lose(LossCause::Revoked);
-        }
-        if let Some(cause) = self.loss() {
-            return Err(lost(cause));
-        }
         let answer = answer.and_then(|mut answers| {
             let none = || Error::new(ErrorKind::Backend, "the driver did not answer for a session");
             answers.pop().ok_or_else(none)?
         });
+        let answer = match (answer, missing) {
+            (Ok(Renewed::Gone(cause)), _) => Ok(Renewed::Gone(cause)),
+            (_, Ok(true)) => {
+                self.grant.lose(LossCause::Revoked);
+                return Err(lost(self.loss().unwrap_or(LossCause::Revoked)));
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+            (answer, Ok(false)) => answer,
+        };
         let answer = answer.map_err(|error| self.at(error, "renew"))?;
         tenure.renewed(sent, answer).map_err(lost)?;
         let request = self.grant.entry.request();
