@@ -8,6 +8,7 @@ pub mod cases;
 pub mod fake;
 mod harness;
 pub mod history;
+pub mod lab;
 mod list;
 pub mod load;
 mod run;
