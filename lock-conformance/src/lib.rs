@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod aim;
 pub mod cancel;
 #[doc(hidden)]
 pub mod cases;
 pub mod fake;
 mod harness;
 pub mod history;
+pub mod lab;
 mod list;
+pub mod load;
 mod run;
 mod stage;
+pub mod sweep;
 pub mod time;
 
 pub use harness::{Client, Harness, LinkFaults, Step};

@@ -204,6 +204,14 @@ impl Stage {
         soon("a release returns", lease.release()).await.expect("a held lock can be released");
     }
 
+    /// Sees that `lease` is held, and that the store knows of nobody beside it.
+    pub async fn holds_alone(&self, client: &Client, lease: &dyn Lease) {
+        assert!(lease.is_held());
+        let picture = self.inspect(client).await;
+        let holders: Vec<_> = picture.holders().iter().map(lockcore::Claim::token).collect();
+        assert_eq!(holders, [Some(lease.token())], "it does not hold alone");
+    }
+
     /// Holders and waiters of the case's name.
     pub async fn inspect(&self, client: &Client) -> Inspection {
         let picture = soon("inspect returns", client.lock.inspect(&self.name)).await;

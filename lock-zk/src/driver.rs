@@ -152,8 +152,9 @@ impl Driver for ZkDriver {
             }
             let standing = self.judge(&connection, &place, entry, &node, &listed).await?;
             match standing {
-                Standing::Queued { .. } if !entry.waits() => Ok(Standing::Busy),
-                Standing::Queued { .. } if queue::waiters(&listed, mode) > self.max_waiters => {
+                Standing::Queued { .. }
+                    if entry.waits() && queue::waiters(&listed, mode) > self.max_waiters =>
+                {
                     let message =
                         "as many wait for this name as `max_waiters` allows; nothing was queued";
                     Err(Error::new(ErrorKind::QueueFull, message))
@@ -161,7 +162,11 @@ impl Driver for ZkDriver {
                 standing => Ok(standing),
             }
         };
-        let standing = standing.await;
+        let standing = match standing.await {
+            // Also one whose node was made by an earlier request.
+            Ok(Standing::Queued { .. }) if !entry.waits() => Ok(Standing::Busy),
+            standing => standing,
+        };
         match &standing {
             Ok(Standing::Granted(_) | Standing::Queued { .. }) => {}
             Err(error) if error.kind() == ErrorKind::Indeterminate => {}

@@ -61,6 +61,10 @@ impl<D: Driver> Acquisition<D> {
         if !matches!(outcome, Ok(Some(_))) {
             self.shared.asked(self.entry.id());
         }
+        // Not after a grant was noted, which is what such an end looks for.
+        if self.departure.is_given_up() {
+            return Err(place_lost(LossCause::Expired));
+        }
         outcome
     }
 
@@ -117,7 +121,7 @@ impl<D: Driver> Acquisition<D> {
                 return Ok(None);
             }
             // Known from before the store hears of it, so that a shutdown finds it.
-            if !self.shared.asks(self.entry.id(), self.withdrawal(&seat)) {
+            if !self.shared.asks(self.entry.id(), &self.departure, self.withdrawal(&seat)) {
                 self.leave(&seat);
                 return Err(Error::closed());
             }

@@ -6,10 +6,23 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::LossCause;
-use crate::driver::Driver;
+use crate::driver::{Driver, Entry};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
+use crate::{LossCause, Result};
+
+/// Whether the entry has been taken out of a session that several share.
+pub(crate) async fn is_missing<D: Driver>(
+    shared: &Shared<D>,
+    tenure: &Tenure<D::Session>,
+    entry: &Arc<Entry>,
+) -> Result<bool> {
+    if !shared.sessions_are_shared() {
+        return Ok(false);
+    }
+    let question = shared.driver.missing(&tenure.session, std::slice::from_ref(entry));
+    Ok(!shared.limited(question, tenure.ttl).await?.is_empty())
+}
 
 /// Looks after the grants of a session that was renewed.
 pub(crate) async fn run<D: Driver>(shared: &Shared<D>, tenure: &Arc<Tenure<D::Session>>) {

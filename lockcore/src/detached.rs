@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, ready};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+
+use crate::BootInstant;
 
 /// Work that its caller polls, so that it costs no task of its own; when the caller drops it, it
 /// becomes one and runs to its end.
@@ -22,10 +24,14 @@ where
     runtime: Handle,
 }
 
-/// Tells work that its caller has gone.
+/// Tells work that its caller has gone, or is taken for one that has.
 #[derive(Debug, Default)]
 pub(crate) struct Departure {
     happened: AtomicBool,
+    /// The caller was there, and did not poll.
+    is_given_up: AtomicBool,
+    /// When it polled last, in nanoseconds.
+    polled: AtomicU64,
     signal: Notify,
 }
 
@@ -43,6 +49,25 @@ where
 impl Departure {
     pub(crate) fn has_happened(&self) -> bool {
         self.happened.load(SeqCst)
+    }
+
+    fn happen(&self) {
+        self.happened.store(true, SeqCst);
+        self.signal.notify_waiters();
+    }
+
+    /// Takes the caller for one that has gone if it has not polled since `since`; whether it was so.
+    pub(crate) fn give_up_unpolled(&self, since: BootInstant) -> bool {
+        let is_stuck = !self.has_happened() && self.polled.load(SeqCst) < since.as_nanos();
+        if is_stuck {
+            self.is_given_up.store(true, SeqCst);
+            self.happen();
+        }
+        is_stuck
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(SeqCst)
     }
 
     /// Waits until the caller has gone.
@@ -68,6 +93,7 @@ where
         let this = &mut *self;
         // It has timers, and the caller may be outside any runtime.
         let _context = Handle::try_current().is_err().then(|| this.runtime.enter());
+        this.departure.polled.store(BootInstant::now().as_nanos(), SeqCst);
         let work = this.work.as_mut().expect("BUG: a future is not polled after its end");
         let output = ready!(work.as_mut().poll(cx));
         this.work = None;
@@ -82,8 +108,7 @@ where
 {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            self.departure.happened.store(true, SeqCst);
-            self.departure.signal.notify_waiters();
+            self.departure.happen();
             self.runtime.spawn(async move { drop(work.await) });
         }
     }

@@ -78,7 +78,7 @@ impl Default for EngineConfig {
 /// What stands in the store, or may.
 struct Active<D: Driver> {
     /// Who asks or waits, and what takes it out.
-    asks: HashMap<EntryId, Withdrawal<D>>,
+    asks: HashMap<EntryId, (Arc<Departure>, Withdrawal<D>)>,
     holds: HashMap<EntryId, Weak<Grant<D>>>,
 }
 
@@ -237,9 +237,14 @@ impl<D: Driver> Shared<D> {
     }
 
     /// Remembers how to take an acquisition out; false when the client is shut down.
-    pub(crate) fn asks(&self, id: EntryId, withdrawal: Withdrawal<D>) -> bool {
+    pub(crate) fn asks(
+        &self,
+        id: EntryId,
+        departure: &Arc<Departure>,
+        withdrawal: Withdrawal<D>,
+    ) -> bool {
         let mut active = self.active();
-        active.asks.insert(id, withdrawal);
+        active.asks.insert(id, (departure.clone(), withdrawal));
         // Under the mutex: the shutdown takes it after it has said so.
         !self.is_closing()
     }
@@ -255,6 +260,24 @@ impl<D: Driver> Shared<D> {
     /// It asks no more.
     pub(crate) fn asked(&self, id: EntryId) {
         remove(&mut self.active().asks, id);
+    }
+
+    /// Takes out whoever stands in this session and is not polled: the session, which is renewed for
+    /// others, would keep its place for ever.
+    pub(crate) fn give_up_unpolled(self: &Arc<Self>, tenure: &Tenure<D::Session>) {
+        // Whoever waits is polled once a period, but for a request without an answer.
+        let patience = tenure.ttl.as_duration() + self.config.request_timeout;
+        let since = BootInstant::now().saturating_sub(patience);
+        // Under the mutex: what is granted is noted under it, and given up no more.
+        let mut active = self.active();
+        let stuck = active.asks.extract_if(|_, (departure, withdrawal)| {
+            withdrawal.is_in(&tenure.session) && departure.give_up_unpolled(since)
+        });
+        let stuck: Vec<_> = stuck.collect();
+        drop(active);
+        for (_, (_, withdrawal)) in stuck {
+            self.withdraw(withdrawal);
+        }
     }
 
     /// It holds no more.

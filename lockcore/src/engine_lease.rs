@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::audit;
 use crate::clock::sleep_until;
 use crate::detached::Detached;
-use crate::driver::{Driver, Entry, Withdrawn};
+use crate::driver::{Driver, Entry, Renewed, Withdrawn};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
 use crate::withdrawal::Withdrawal;
@@ -197,11 +198,24 @@ impl<D: Driver> Lease for EngineLease<D> {
         let (shared, tenure) = (&self.grant.shared, &self.grant.tenure);
         let sent = BootInstant::now();
         let command = shared.driver.renew(std::slice::from_ref(&tenure.session));
-        let answer = shared.limited(async { Ok(command.await) }, tenure.ttl).await;
+        // A session is kept though nothing stands in it any more: both have to be true.
+        let (answer, missing) = tokio::join!(
+            shared.limited(async { Ok(command.await) }, tenure.ttl),
+            audit::is_missing(shared, tenure, &self.grant.entry),
+        );
         let answer = answer.and_then(|mut answers| {
             let none = || Error::new(ErrorKind::Backend, "the driver did not answer for a session");
             answers.pop().ok_or_else(none)?
         });
+        let answer = match (answer, missing) {
+            (Ok(Renewed::Gone(cause)), _) => Ok(Renewed::Gone(cause)),
+            (_, Ok(true)) => {
+                self.grant.lose(LossCause::Revoked);
+                return Err(lost(self.loss().unwrap_or(LossCause::Revoked)));
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+            (answer, Ok(false)) => answer,
+        };
         let answer = answer.map_err(|error| self.at(error, "renew"))?;
         tenure.renewed(sent, answer).map_err(lost)?;
         let request = self.grant.entry.request();

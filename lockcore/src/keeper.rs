@@ -277,6 +277,7 @@ async fn renew<D: Driver>(
     give_up(driver, lost).await;
     if let Some(client) = client.upgrade().filter(|client| client.sessions_are_shared()) {
         for tenure in kept {
+            client.give_up_unpolled(&tenure);
             audit::run(&client, &tenure).await;
         }
     }

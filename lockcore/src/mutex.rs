@@ -33,7 +33,9 @@ impl Mutex {
     /// store cannot be reached. So `tokio::time::timeout` and `select!` may be used around it.
     ///
     /// Poll it or drop it: one that is kept and not polled any more holds its place, and the lock
-    /// once its turn has come, until it is dropped or its client ends; on Redis for one TTL.
+    /// once its turn has come, for about one TTL, and then fails with
+    /// [`Lost`](crate::ErrorKind::Lost); in one process, where a hold has no end but for some
+    /// renewals, until it is dropped.
     pub async fn lock(&self) -> Result<Guard> {
         self.handle.lock(Mode::Exclusive).await
     }

@@ -36,6 +36,11 @@ impl<D: Driver> Withdrawal<D> {
         Self { entry, session, tenure, ends_session, report: None, unknown: false }
     }
 
+    /// Whether it is in this session.
+    pub(crate) fn is_in(&self, session: &Arc<D::Session>) -> bool {
+        Arc::ptr_eq(&self.session, session)
+    }
+
     /// Withdraws, and returns when the store has confirmed it; with an error when it refused, or
     /// was not heard of until `until`. Then the withdrawal goes on in the background.
     pub(crate) async fn confirmed(

@@ -36,6 +36,47 @@ pub async fn r06_dropped_at_every_await_point(stage: &Stage) {
     }
 }
 
+/// A renewal, a look and a release, dropped at every await point: what is held stays held, and what
+/// was to be given back is free, though its lease is still there.
+pub async fn r06_dropped_while_it_is_held(stage: &Stage) {
+    let (client, other) = (stage.client().await, stage.client().await);
+    for mode in [Mode::Exclusive, Mode::Shared, permit(2)] {
+        let request = stage.request(mode);
+        let lease = stage.take(&client, &request).await;
+        every_point(|point| UpTo::new(lease.renew(), point)).await;
+        every_point(|point| UpTo::new(client.lock.inspect(stage.name()), point)).await;
+        stage.holds_alone(&other, &*lease).await;
+        stage.give_back(lease).await;
+        for point in 0.. {
+            let lease = stage.wait(&client, &request).await;
+            let released = soon("an await point", UpTo::new(lease.release(), point)).await;
+            if point > 0 {
+                assert!(!lease.is_held(), "held, and to be released");
+                stage.is_free(&other).await;
+            }
+            if let Some(released) = released {
+                released.expect("it was held");
+                break;
+            }
+            drop(lease);
+            stage.is_free(&other).await;
+        }
+    }
+}
+
+/// Drops what `start` makes at point after point, until it is done.
+async fn every_point<F, T>(start: impl Fn(usize) -> UpTo<F>)
+where
+    F: Future<Output = lockcore::Result<T>>,
+{
+    for point in 0.. {
+        if let Some(done) = soon("an await point", start(point)).await {
+            assert!(done.is_ok(), "it is held");
+            break;
+        }
+    }
+}
+
 /// Drops what `start` makes at point after point until it is done, and sees each time that the lock
 /// is free again.
 async fn sweep<F, T>(

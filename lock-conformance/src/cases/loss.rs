@@ -6,7 +6,7 @@ use std::time::Duration;
 use lockcore::{BootInstant, ErrorKind, LockName, LossCause, Mode, Renewal};
 
 use crate::harness::Step;
-use crate::stage::Stage;
+use crate::stage::{Stage, permit};
 use crate::time::{block, eventually, pause, scaled, soon};
 
 /// By the deadline, which is before the store lets anybody else in.
@@ -146,6 +146,41 @@ pub async fn r04_a_removed_record_is_noticed(stage: &Stage) {
     assert_eq!(lease.release().await.expect_err("removed").kind(), ErrorKind::NotHeld);
 }
 
+/// Who has lost a lock on a silent link renews it no more once the link is back: the next one goes,
+/// though the holder keeps its lease.
+pub async fn r04_a_lost_lock_is_not_renewed(stage: &Stage) {
+    let (client, link) = stage.client_on_a_link().await;
+    let other = stage.client().await;
+    let lease = stage.take(&client, &stage.brief(Renewal::Auto)).await;
+    link.cut().await;
+    soon("the loss", lease.lost()).await;
+    link.restore().await;
+    let restored = BootInstant::now();
+    let next = stage.wait(&other, &stage.exclusive()).await;
+    let limit = stage.short_ttl().as_duration() + stage.slack();
+    assert!(restored.elapsed() <= limit, "granted {:?} after the loss", restored.elapsed());
+    assert!(!lease.is_held() && next.is_held());
+    stage.give_back(next).await;
+}
+
+/// Removed by an administrator: a renewal by hand is told so, and moves no deadline.
+pub async fn r03_a_renewal_of_what_was_removed_is_refused(stage: &Stage) {
+    let client = stage.client().await;
+    for renewal in [Renewal::Never, Renewal::Auto] {
+        // Nobody else looks after it meanwhile.
+        let request = stage.exclusive().with_renewal(renewal).expect("goes with any TTL");
+        let lease = stage.take(&client, &request).await;
+        soon("renew", lease.renew()).await.expect("it is held");
+        stage.harness().revoke(stage.name().as_str()).await;
+        let deadline = lease.deadline();
+        let error = soon("renew", lease.renew()).await.expect_err("it was removed");
+        assert_eq!((error.kind(), error.loss_cause()), (ErrorKind::Lost, Some(LossCause::Revoked)));
+        assert!(!lease.is_held() && lease.deadline() <= deadline, "{renewal:?}: it goes on");
+        assert_eq!(lease.release().await.expect_err("removed").kind(), ErrorKind::NotHeld);
+        stage.is_free(&client).await;
+    }
+}
+
 /// A holder that is heard of no more: its lock is free once the TTL is over, and not before.
 pub async fn r07_a_dead_holders_lock_is_granted(stage: &Stage) {
     let (client, link) = stage.client_on_a_link().await;
@@ -205,6 +240,31 @@ pub async fn r12_a_waiter_without_a_session_learns(stage: &Stage) {
     let period = stage.short_ttl().renewal_period();
     assert!(killed.elapsed() <= period * 2 + scaled(PROMPT), "told after {:?}", killed.elapsed());
     stage.give_back(holder).await;
+}
+
+/// A waiter whose session was ended in the store is never granted, though its turn would come at
+/// once: it is told.
+pub async fn r12_a_waiter_without_a_session_is_never_granted(stage: &Stage) {
+    let (client, link) = stage.client_on_a_link().await;
+    let other = stage.client().await;
+    for (held, wanted) in [
+        (Mode::Exclusive, Mode::Exclusive),
+        (Mode::Exclusive, Mode::Shared),
+        (Mode::Shared, Mode::Exclusive),
+        (permit(1), permit(1)),
+    ] {
+        let holder = stage.take(&other, &stage.request(held)).await;
+        // Long, so that no renewal tells it before its turn.
+        let waiter = stage.spawn_wait(&client, &stage.request(wanted));
+        stage.queue_has(&other, 1).await;
+        link.kill_session().await;
+        stage.give_back(holder).await;
+        let error = soon("the waiter learns", waiter).await.expect("no panic");
+        let error = error.expect_err("granted without a session");
+        assert_eq!(error.kind(), ErrorKind::Lost, "{wanted}: {error}");
+        stage.is_free(&other).await;
+        stage.give_back(stage.wait(&client, &stage.request(wanted)).await).await;
+    }
 }
 
 /// After its session died a client takes locks in a new one, at once and once it knows.

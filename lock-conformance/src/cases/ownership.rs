@@ -1,10 +1,12 @@
 //! R5: nobody touches what is not theirs. R11: granted, refused, or unknown and being cleaned.
 
-use lockcore::{ErrorKind, Mode, Renewal};
+use std::time::Duration;
+
+use lockcore::{BootInstant, ErrorKind, Mode, Renewal};
 
 use crate::harness::Step;
 use crate::stage::{Stage, permit};
-use crate::time::soon;
+use crate::time::{scaled, soon};
 
 /// A release after the loss frees nobody else's lock, and says so.
 pub async fn r05_a_stale_release_frees_nobody(stage: &Stage) {
@@ -82,19 +84,57 @@ pub async fn r05_a_removed_holder_frees_nobody(stage: &Stage) {
     stage.give_back(held).await;
 }
 
-/// The reply to a release is lost: it is repeated, says the truth, and hits nobody who came since.
+/// The reply to a release is lost: it is repeated, says the truth, and hits nobody who came since,
+/// of another client or of the same session.
 pub async fn r05_a_repeated_release_hits_nobody(stage: &Stage) {
     let (client, link) = stage.client_on_a_link().await;
     let other = stage.client().await;
-    let lease = stage.take(&client, &stage.exclusive()).await;
-    link.swallow_reply(Step::Release).await;
-    let request = stage.exclusive();
-    let (released, next) =
-        tokio::join!(soon("release", lease.release()), stage.wait(&other, &request));
-    released.expect("it was released, at the first try");
-    assert!(link.has_landed().await, "no reply was swallowed");
-    assert!(stage.is_busy(&client, &stage.exclusive()).await, "the next holder was freed");
-    stage.give_back(next).await;
+    for next in [&other, &client] {
+        let lease = stage.take(&client, &stage.exclusive()).await;
+        link.swallow_reply(Step::Release).await;
+        let request = stage.exclusive();
+        let (released, next) =
+            tokio::join!(soon("release", lease.release()), stage.wait(next, &request));
+        released.expect("it was released, at the first try");
+        assert!(link.has_landed().await, "no reply was swallowed");
+        assert!(stage.is_busy(&other, &stage.exclusive()).await, "the next holder was freed");
+        stage.give_back(next).await;
+    }
+}
+
+/// Whoever released once can neither release nor renew what others hold since, in whatever modes.
+pub async fn r05_nobody_releases_what_others_hold(stage: &Stage) {
+    let (first, second) = (stage.client().await, stage.client().await);
+    let modes = [Mode::Exclusive, Mode::Shared, permit(2)];
+    for (past, now) in modes.iter().flat_map(|past| modes.map(|now| (*past, now))) {
+        let stale = stage.take(&first, &stage.request(past)).await;
+        soon("release", stale.release()).await.expect("held");
+        for holder in [&first, &second] {
+            let held = stage.take(holder, &stage.request(now)).await;
+            let error = soon("release", stale.release()).await.expect_err("released before");
+            assert_eq!(error.kind(), ErrorKind::NotHeld, "{past}, {now}: {error}");
+            let error = soon("renew", stale.renew()).await.expect_err("released before");
+            assert_eq!(error.kind(), ErrorKind::Lost, "{past}, {now}: {error}");
+            stage.holds_alone(&second, &*held).await;
+            stage.give_back(held).await;
+        }
+    }
+}
+
+/// A holder whose session was ended in the store, and who does not know yet, releases nobody.
+pub async fn r05_a_holder_without_a_session_frees_nobody(stage: &Stage) {
+    let (client, link) = stage.client_on_a_link().await;
+    let other = stage.client().await;
+    let modes = [Mode::Exclusive, Mode::Shared, permit(2)];
+    for (past, now) in modes.iter().flat_map(|past| modes.map(|now| (*past, now))) {
+        let stale = stage.take(&client, &stage.request(past)).await;
+        link.kill_session().await;
+        let held = stage.wait(&other, &stage.request(now)).await;
+        let error = soon("release", stale.release()).await.expect_err("its session was ended");
+        assert_eq!(error.kind(), ErrorKind::NotHeld, "{past}, {now}: {error}");
+        stage.holds_alone(&other, &*held).await;
+        stage.give_back(held).await;
+    }
 }
 
 /// The reply to an acquisition is lost: it is repeated under the same identity, and there is one
@@ -138,4 +178,33 @@ pub async fn r11_a_refusing_store_is_unavailable(stage: &Stage) {
     assert_eq!(stage.harness().records().await, 0);
     link.refuse(false).await;
     stage.give_back(stage.wait(&other, &stage.exclusive()).await).await;
+}
+
+/// A wait with a limit ends with it, also while nothing is answered, and leaves nothing.
+pub async fn r11_a_timed_wait_ends_on_a_silent_link(stage: &Stage) {
+    let (client, link) = stage.client_on_a_link().await;
+    let other = stage.client().await;
+    let locks = lockcore::Locks::from_arc(client.lock.clone());
+    let mutex = locks.mutex(stage.name()).expect("a name");
+    // It has all that it needs.
+    stage.give_back(stage.take(&client, &stage.exclusive()).await).await;
+    for is_busy in [false, true] {
+        // What the wait before has left is on its way out.
+        let holder =
+            if is_busy { Some(stage.wait(&other, &stage.exclusive()).await) } else { None };
+        link.cut().await;
+        let (begun, limit) = (BootInstant::now(), scaled(Duration::from_millis(500)));
+        match soon("a timed wait ends", mutex.try_lock_for(limit)).await {
+            Ok(granted) => assert!(granted.is_none(), "nobody can have answered"),
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+        let late = begun.elapsed().saturating_sub(limit);
+        assert!(late < scaled(Duration::from_millis(200)), "{late:?} after its limit");
+        link.restore().await;
+        if let Some(holder) = holder {
+            stage.queue_has(&other, 0).await;
+            stage.give_back(holder).await;
+        }
+        stage.is_free(&other).await;
+    }
 }

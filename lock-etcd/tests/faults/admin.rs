@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lock_conformance::time::{pause, soon};
-use lock_testkit::Etcd;
+use lock_testkit::{Etcd, GrpcProxy, Swallow};
 use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause, Result};
 use tokio::task::JoinHandle;
 
-use crate::stage::{LONG, config, connect, etcd, keys, ms, nothing_left, ttl, until_keys};
+use crate::stage::{
+    LONG, PATIENCE, config, connect, etcd, keys, ms, nothing_left, ttl, until_keys, via,
+};
 
 const NAME: &str = "name";
 
@@ -91,6 +93,38 @@ async fn a_lock_is_taken_at_once_after_the_lease_was_revoked() {
     let next = soon("a free lock", lock.try_lock()).await.unwrap().expect("nobody has it");
     assert!(!guard.is_held(), "both believe in it");
     assert!(next.token() > guard.token());
+}
+
+/// Its key went with the lease, and is not taken for one of the next lease.
+#[tokio::test]
+async fn an_acquisition_whose_lease_is_revoked_before_its_reply_takes_no_dead_key() {
+    let server = etcd().await;
+    let proxy = GrpcProxy::start(server.addr()).await;
+    let locks = connect(via(&proxy), LONG).await;
+    for kind in KINDS {
+        // So that there is a session.
+        locks.mutex("first").unwrap().lock().await.unwrap().release().await.unwrap();
+        let swallowed = proxy.swallow_reply_then(Swallow::ThenSilence, "KV/Txn", 1);
+        let takes = kind.begins(&locks);
+        swallowed.landed(PATIENCE).await;
+        let dead = keys(&server, NAME).await.remove(0);
+        server.revoke_lease(dead.lease).await;
+        match soon("an answer", takes).await.unwrap() {
+            Ok(guard) => {
+                let all = keys(&server, NAME).await;
+                assert_eq!(all.len(), 1, "{kind:?}: {all:?}");
+                assert_ne!(all[0].lease, dead.lease, "{kind:?}");
+                assert_eq!(all[0].create_revision as u64, guard.token().as_u64(), "{kind:?}");
+                assert!(guard.is_held(), "{kind:?}");
+                guard.release().await.unwrap();
+            }
+            Err(error) => {
+                let is_known = error.is_transient() || error.kind() == ErrorKind::Lost;
+                assert!(is_known, "{kind:?}: {error}");
+            }
+        }
+        nothing_left(&server).await;
+    }
 }
 
 #[tokio::test]

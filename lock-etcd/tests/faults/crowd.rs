@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use lock_conformance::load::{time_outs, times};
 use lock_conformance::time::soon;
 use lock_testkit::GrpcProxy;
+use lockcore::BootInstant;
 
 use crate::children::{report, spawn};
-use crate::stage::{LONG, config, connect, etcd, keys, nothing_left, until_keys, until_watched};
+use crate::stage::{
+    LONG, config, connect, etcd, keys, ms, nothing_left, ttl, until_keys, until_watched,
+};
 
 const NAME: &str = "name";
 const WAITERS: usize = 1_000;
@@ -64,6 +68,29 @@ async fn a_thousand_waiters_are_served_in_order_with_one_event_each() {
     // Who looks by itself at the right moment needs none.
     assert!(events >= WAITERS as u64 * 9 / 10, "{events} events: the count is wrong");
     assert!(events <= 2 * (WAITERS as u64 + 1), "{events} events for {} releases", WAITERS + 1);
+}
+
+#[tokio::test]
+async fn a_thousand_time_outs_and_a_dead_head_cost_one_ttl() {
+    let server = etcd().await;
+    let locks = connect(config(server.port()), LONG).await;
+    let lock = locks.mutex(NAME).unwrap();
+    let guard = lock.lock().await.unwrap();
+    time_outs(&lock, times(1_000, 10_000)).await;
+    until_keys(&server, NAME, 1).await;
+    let mut head = spawn("holder", server.port(), NAME, 1);
+    assert_eq!(report(&mut head).await, ["ready"]);
+    until_keys(&server, NAME, 2).await;
+    let waits = tokio::spawn(async move { (lock.lock().await.unwrap(), BootInstant::now()) });
+    until_keys(&server, NAME, 3).await;
+    head.kill();
+    let released = BootInstant::now();
+    guard.release().await.unwrap();
+    let (next, granted) = soon("the next one is granted", waits).await.unwrap();
+    let took = granted.saturating_since(released);
+    assert!(took < ttl(1) + ms(1_500), "granted {took:?} after the release");
+    next.release().await.unwrap();
+    nothing_left(&server).await;
 }
 
 /// What came to the children.

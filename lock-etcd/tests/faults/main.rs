@@ -11,6 +11,7 @@ mod ghosts;
 mod housekeeping;
 mod outage;
 mod processes;
+mod renewals;
 mod replies;
 mod requests;
 mod shutdowns;

@@ -7,7 +7,7 @@ use lockcore::FencingToken;
 
 use crate::children::{report, spawn};
 use crate::stage::{
-    LONG, config, connect, etcd, keys, ms, nothing_left, ttl, until_keys, until_watched,
+    LONG, config, connect, etcd, keys, ms, nothing_left, take, ttl, until_keys, until_watched,
 };
 
 #[tokio::test]
@@ -43,6 +43,36 @@ async fn a_holder_that_is_killed_is_replaced_after_its_ttl() {
     guard.release().await.unwrap();
     nothing_left(&server).await;
 }
+
+/// Each restart gives all leases their whole TTL again, and the last one is what counts.
+#[tokio::test]
+async fn a_dead_holder_is_replaced_one_ttl_after_the_last_restart() {
+    let server = etcd().await;
+    let mut holder = spawn("holder", server.port(), "name", 2);
+    assert_eq!(report(&mut holder).await, ["ready"]);
+    let token = granted(&report(&mut holder).await);
+    let locks = connect(config(server.port()), LONG).await;
+    let lock = locks.mutex("name").unwrap();
+    let waiter = tokio::spawn(async move { (take(&lock).await, Instant::now()) });
+    until_keys(&server, "name", 2).await;
+    holder.kill();
+    let mut restarted = Instant::now();
+    for _ in 0..RESTARTS {
+        pause(ttl(2) / 2).await;
+        server.restart().await;
+        restarted = Instant::now();
+    }
+    let (guard, granted) = soon("the waiter is granted", waiter).await.unwrap();
+    let after = granted.saturating_duration_since(restarted);
+    println!("granted {after:?} after the last of {RESTARTS} restarts");
+    // An election and a look through all leases, and a second for a busy machine.
+    assert!(after <= ttl(2) + ms(2_000), "{after:?}");
+    assert!(guard.token() > token);
+    guard.release().await.unwrap();
+    nothing_left(&server).await;
+}
+
+const RESTARTS: usize = 3;
 
 #[tokio::test]
 async fn a_holder_that_was_frozen_knows_that_it_is_not_one_any_more() {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use lock_conformance::history::{Belief, History};
-use lock_conformance::time::{eventually, pause, scaled};
+pub(crate) use lock_conformance::lab::{believe, take};
+use lock_conformance::time::{eventually, scaled};
 use lock_etcd::EtcdConfig;
 use lock_testkit::{Etcd, EtcdCluster, EtcdKey, EtcdOptions, EtcdVersion, GrpcProxy};
-use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause, Mutex};
+use lockcore::Locks;
 
 /// Both servers.
 pub(crate) const VERSIONS: [EtcdVersion; 2] = [EtcdVersion::V3_7, EtcdVersion::V3_4];
@@ -97,47 +97,4 @@ pub(crate) async fn left(server: &Etcd) -> Vec<EtcdKey> {
     let mut keys = server.keys("leasehold/").await;
     keys.retain(|key| !key.key.starts_with("leasehold/~/"));
     keys
-}
-
-/// Waits for the lock through errors of a broken link, and of a place that ended meanwhile.
-pub(crate) async fn take(mutex: &Mutex) -> Guard {
-    loop {
-        match mutex.lock().await {
-            Ok(guard) => return guard,
-            Err(error) if error.is_transient() || error.kind() == ErrorKind::Lost => {
-                pause(Duration::from_millis(10)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Believes in a lock until `until` is there or the lock is lost, and notes it.
-///
-/// The end of a lost belief is the last instant at which it was seen: sound, however late the
-/// runtime is.
-pub(crate) async fn believe(
-    guard: &Guard,
-    history: &History,
-    until: impl Future<Output = ()>,
-) -> Option<LossCause> {
-    let from = BootInstant::now();
-    let mut to = None;
-    tokio::pin!(until);
-    let lost = loop {
-        // Read before the question: who holds it afterwards held it then.
-        let now = BootInstant::now();
-        if !guard.is_held() {
-            break Some(guard.lost().await);
-        }
-        to = Some(now);
-        tokio::select! {
-            () = &mut until => break None,
-            () = pause(Duration::from_millis(2)) => {}
-        }
-    };
-    if let Some(to) = to {
-        history.note(Belief { mode: guard.mode(), token: guard.token(), from, to });
-    }
-    lost
 }

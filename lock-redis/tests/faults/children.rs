@@ -1,10 +1,8 @@
 //! What a process of its own does.
 
-use std::sync::Arc;
-
+use lock_conformance::lab;
 use lock_conformance::time::scaled;
-use lock_testkit::child::{Child, Commands, Role, role};
-use lockcore::{ErrorKind, Guard, Locks, Result};
+use lock_testkit::child::{Child, role};
 
 use crate::stage::{config, connect, ms};
 
@@ -27,61 +25,13 @@ async fn entry() {
     let port: u16 = role.var("PORT").parse().unwrap();
     let ttl = ms(role.var("TTL_MS").parse().unwrap());
     let locks = connect(config(([127, 0, 0, 1], port).into()), ttl).await;
-    let commands = role.commands();
-    match role.var("TASK").as_str() {
-        "holder" => hold(&role, &locks, commands).await,
-        "crowd" => crowd(&Arc::new(role), &locks, commands).await,
+    let lock = locks.mutex(role.var("NAME")).unwrap();
+    let mut commands = role.commands();
+    let task = role.var("TASK");
+    let report = move |line: &str| role.report(line);
+    match task.as_str() {
+        "holder" => lab::holder(&lock, report, async || commands.recv().await).await,
+        "crowd" => lab::crowd(&lock, report, async || commands.recv().await).await,
         other => panic!("no task {other:?}"),
-    }
-}
-
-/// Takes the lock, says its token, and does what it is told.
-async fn hold(role: &Role, locks: &Locks, mut commands: Commands) {
-    let lock = locks.mutex(role.var("NAME")).unwrap();
-    role.report("ready");
-    let mut guard = match lock.lock().await {
-        Ok(guard) => {
-            role.report(&format!("granted {}", guard.token()));
-            Some(guard)
-        }
-        Err(error) => return role.report(&format!("failed {:?}", error.kind())),
-    };
-    while let Some(command) = commands.recv().await {
-        let held = |guard: &Guard| guard.is_held();
-        match command.as_str() {
-            "is_held" => role.report(&guard.as_ref().is_some_and(held).to_string()),
-            "release" => {
-                let outcome = guard.take().unwrap().release().await;
-                role.report(kind(&outcome));
-            }
-            other => panic!("no command {other:?}"),
-        }
-    }
-}
-
-/// Sends one task into the queue for each number that it hears; each says its number and its
-/// token, and gives the lock back.
-async fn crowd(role: &Arc<Role>, locks: &Locks, mut commands: Commands) {
-    let lock = locks.mutex(role.var("NAME")).unwrap();
-    role.report("ready");
-    while let Some(number) = commands.recv().await {
-        let (role, lock) = (role.clone(), lock.clone());
-        tokio::spawn(async move {
-            match lock.lock().await {
-                Ok(guard) => {
-                    role.report(&format!("{number} {}", guard.token()));
-                    guard.release().await.unwrap();
-                }
-                Err(error) => role.report(&format!("{number} failed: {error}")),
-            }
-        });
-    }
-}
-
-fn kind<T>(outcome: &Result<T>) -> &'static str {
-    match outcome {
-        Ok(_) => "ok",
-        Err(error) if error.kind() == ErrorKind::NotHeld => "not_held",
-        Err(_) => "failed",
     }
 }

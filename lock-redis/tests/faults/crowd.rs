@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use lock_conformance::load::{time_outs, times};
 use lock_conformance::time::soon;
 use lock_testkit::Resp;
+use lockcore::BootInstant;
 
 use crate::children::{report, spawn};
 use crate::stage::{
@@ -100,4 +102,28 @@ async fn the_dead_in_the_queue_cost_one_message_for_each_release() {
     let messages = published(&mut resp).await - before;
     let releases = BEHIND as u64 + 1;
     assert!(messages <= 2 * releases, "{messages} messages for {releases} releases");
+}
+
+#[tokio::test]
+async fn a_thousand_time_outs_and_a_dead_head_delay_nobody() {
+    let server = redis().await;
+    let locks = connect(config(server.addr()), ms(60_000)).await;
+    let lock = locks.mutex(NAME).unwrap();
+    let guard = lock.lock().await.unwrap();
+    time_outs(&lock, times(1_000, 10_000)).await;
+    // Its place would stand in the way for as long as this.
+    let mut head = spawn("holder", server.port(), NAME, 20_000);
+    assert_eq!(report(&mut head).await, ["ready"]);
+    until_waiting(&server, NAME, 1).await;
+    let waits = tokio::spawn(async move { (lock.lock().await.unwrap(), BootInstant::now()) });
+    until_waiting(&server, NAME, 2).await;
+    until_listening(&server, 2).await;
+    head.kill();
+    until_listening(&server, 1).await;
+    let released = BootInstant::now();
+    guard.release().await.unwrap();
+    let (next, granted) = soon("the next one is granted", waits).await.unwrap();
+    let took = granted.saturating_since(released);
+    assert!(took < ms(1_000), "granted {took:?} after the release");
+    next.release().await.unwrap();
 }

@@ -13,6 +13,7 @@ mod monitor;
 mod network;
 mod permits;
 mod processes;
+mod renewals;
 mod replies;
 mod restarts;
 mod scripts;

@@ -5,8 +5,9 @@ use lock_conformance::time::{pause, soon};
 use lock_testkit::{Flavour, RedisOptions};
 use lockcore::{BootInstant, ErrorKind, LossCause};
 
+use crate::children::{report, spawn};
 use crate::stage::{
-    FLAVOURS, connect, hasty, ms, only_fences, take, until_lost, until_waiting, value,
+    FLAVOURS, config, connect, hasty, ms, only_fences, take, until_lost, until_waiting, value,
 };
 
 const NAME: &str = "name";
@@ -80,6 +81,55 @@ async fn a_server_that_comes_back_without_its_data_tells_the_holder_and_draws_gr
     let last = soon("a free lock", lock.lock()).await.unwrap();
     assert!(last.token() > held);
     last.release().await.unwrap();
+    only_fences(&server, NAME).await;
+}
+
+/// The end of a TTL is a time of the day, which no restart moves.
+#[tokio::test]
+async fn a_dead_holder_is_replaced_after_its_ttl_over_restarts() {
+    let server = RedisOptions::new(Flavour::Redis).append_only().start().await;
+    let mut holder = spawn("holder", server.port(), NAME, TTL_MS);
+    assert_eq!(report(&mut holder).await, ["ready"]);
+    assert_eq!(report(&mut holder).await[0], "granted");
+    let config = hasty(server.addr()).recheck(ms(200)).unwrap();
+    let locks = connect(config, ms(60_000)).await;
+    let lock = locks.mutex(NAME).unwrap();
+    let waits = tokio::spawn(async move { (take(&lock).await, BootInstant::now()) });
+    until_waiting(&server, NAME, 1).await;
+    holder.kill();
+    let killed = BootInstant::now();
+    for _ in 0..2 {
+        pause((ms(TTL_MS / 2) * 4 / 5).saturating_sub(ms(100))).await;
+        server.restart().await;
+    }
+    let (guard, granted) = soon("the waiter is granted", waits).await.unwrap();
+    let took = granted.saturating_since(killed);
+    assert!(took < ms(TTL_MS + 1_500), "granted {took:?} after the end of the holder");
+    guard.release().await.unwrap();
+    only_fences(&server, NAME).await;
+}
+
+/// A limit holds although nobody answers, or nobody is there.
+#[tokio::test]
+async fn nobody_waits_longer_for_a_server_that_is_gone_than_they_said() {
+    let server = RedisOptions::new(Flavour::Redis).start().await;
+    let locks = connect(config(server.addr()), ms(TTL_MS)).await;
+    let lock = locks.mutex(NAME).unwrap();
+    for is_killed in [false, true] {
+        soon("the lock", take(&lock)).await.release().await.unwrap();
+        match is_killed {
+            true => server.kill(),
+            false => server.pause(),
+        }
+        let asked = BootInstant::now();
+        match lock.try_lock_for(ms(1_000)).await {
+            Ok(granted) => assert!(granted.is_none(), "nobody can have answered"),
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+        assert!(asked.elapsed() < ms(1_200), "killed {is_killed}: {:?}", asked.elapsed());
+        if is_killed { server.restart().await } else { server.resume() }
+    }
+    soon("the lock", take(&lock)).await.release().await.unwrap();
     only_fences(&server, NAME).await;
 }
 

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lock_conformance::history::{Belief, History};
+use lock_conformance::history::History;
+pub(crate) use lock_conformance::lab::{believe, take};
 use lock_conformance::time::{eventually, pause, scaled};
 use lock_redis::RedisConfig;
 use lock_testkit::{Flavour, Redis, RedisOptions, Resp};
-use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause, Mutex, Released, Result};
+use lockcore::{BootInstant, Guard, Locks, Released, Result};
 
 /// Both kinds of server.
 pub(crate) const FLAVOURS: [Flavour; 2] = [Flavour::Redis, Flavour::Valkey];
@@ -107,49 +108,6 @@ pub(crate) async fn only_fences(server: &Redis, part: &str) {
         let left = server.command(&["PTTL", &fence]).await.as_int().unwrap();
         assert!(left > 0, "{fence} stays for ever");
     }
-}
-
-/// Waits for the lock through errors of a broken link, and of a place that ended meanwhile.
-pub(crate) async fn take(mutex: &Mutex) -> Guard {
-    loop {
-        match mutex.lock().await {
-            Ok(guard) => return guard,
-            Err(error) if error.is_transient() || error.kind() == ErrorKind::Lost => {
-                pause(Duration::from_millis(10)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Believes in a lock until `until` is there or the lock is lost, and notes it.
-///
-/// The end of a lost belief is the last instant at which it was seen: sound, however late the
-/// runtime is.
-pub(crate) async fn believe(
-    guard: &Guard,
-    history: &History,
-    until: impl Future<Output = ()>,
-) -> Option<LossCause> {
-    let from = BootInstant::now();
-    let mut to = None;
-    tokio::pin!(until);
-    let lost = loop {
-        // Read before the question: who holds it afterwards held it then.
-        let now = BootInstant::now();
-        if !guard.is_held() {
-            break Some(guard.lost().await);
-        }
-        to = Some(now);
-        tokio::select! {
-            () = &mut until => break None,
-            () = pause(Duration::from_millis(2)) => {}
-        }
-    };
-    if let Some(to) = to {
-        history.note(Belief { mode: guard.mode(), token: guard.token(), from, to });
-    }
-    lost
 }
 
 /// Believes for so long, and gives the lock back.

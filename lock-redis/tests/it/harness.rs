@@ -117,9 +117,11 @@ impl Harness for OnCluster {
     const BACKEND: &'static str = "redis (cluster)";
     const OPT_OUTS: &'static [(&'static str, &'static str)] = &[
         ("r03_a_late_renewal_revives_nothing", NO_LINK),
+        ("r04_a_lost_lock_is_not_renewed", NO_LINK),
         ("r04_a_silent_link_ends_the_belief", NO_LINK),
         ("r04_one_failed_renewal_is_no_loss", NO_LINK),
         ("r04_the_deadline_counts_from_the_request", NO_LINK),
+        ("r05_a_holder_without_a_session_frees_nobody", NO_LINK),
         ("r05_a_repeated_release_hits_nobody", NO_LINK),
         ("r06_an_unknown_acquisition_is_withdrawn", NO_LINK),
         ("r06_dropped_on_a_silent_link", NO_LINK),
@@ -127,8 +129,10 @@ impl Harness for OnCluster {
         ("r07_a_dead_waiter_is_skipped", NO_LINK),
         ("r08_granted_without_a_notification", NO_LINK),
         ("r11_a_refusing_store_is_unavailable", NO_LINK),
+        ("r11_a_timed_wait_ends_on_a_silent_link", NO_LINK),
         ("r11_an_unknown_acquisition_is_resolved", NO_LINK),
         ("r12_a_client_outlives_its_session", NO_LINK),
+        ("r12_a_waiter_without_a_session_is_never_granted", NO_LINK),
         ("r12_a_waiter_without_a_session_learns", NO_LINK),
         ("r16_an_error_is_not_busy", NO_LINK),
     ];

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lock_conformance::time::{eventually, pause, soon};
-use lock_testkit::{Proxy, Zk, ZkAcl};
+use lock_testkit::{Proxy, Swallow, Zk, ZkAcl, zk_request};
 use lockcore::{BootInstant, ErrorKind, Locks, LossCause};
 
 use crate::stage::{
-    KINDS, Kind, LONG, NAME, config, connect, is_idle, ms, nodes, nothing_left, ttl, until_nodes,
-    until_watched,
+    KINDS, Kind, LONG, NAME, PATIENCE, config, connect, is_idle, ms, nodes, nothing_left, ttl,
+    until_nodes, until_watched, via,
 };
 
 const TTL: u64 = 2_400;
@@ -68,6 +68,53 @@ async fn a_lock_is_taken_at_once_after_the_session_was_ended() {
     assert!(next.token() > guard.token());
     next.release().await.unwrap();
     nothing_left(&server).await;
+}
+
+/// Its node went with the session, and is not taken for one of the next session.
+#[tokio::test]
+async fn an_acquisition_whose_session_ends_before_its_reply_takes_no_dead_node() {
+    let server = Zk::start().await;
+    let proxy = Proxy::zk(server.addr()).await;
+    let other = connect(config(server.port()), LONG).await;
+    let locks = connect(via(&proxy), LONG).await;
+    for (kind, tries) in KINDS.iter().flat_map(|kind| [(*kind, false), (*kind, true)]) {
+        // So that the directory is there, and the session.
+        for locks in [&other, &locks] {
+            locks.mutex(NAME).unwrap().lock().await.unwrap().release().await.unwrap();
+        }
+        let create = zk_request("create", NAME);
+        let swallowed = proxy.swallow_reply_then(Swallow::ThenSilence, create);
+        let victim = locks.clone();
+        let takes = tokio::spawn(async move {
+            match tries {
+                true => kind.tries(victim, NAME).await,
+                false => kind.takes(victim, NAME).await.map(Some),
+            }
+        });
+        swallowed.landed(PATIENCE).await;
+        proxy.refuse(true);
+        let dead = nodes(&server, NAME).await.remove(0);
+        assert!(server.expire_session(dead.session).await);
+        until_nodes(&server, NAME, 0).await;
+        proxy.refuse(false);
+        match soon("an answer", takes).await.unwrap() {
+            Ok(Some(guard)) => {
+                let all = nodes(&server, NAME).await;
+                assert_eq!(all.len(), 1, "{kind:?}: {all:?}");
+                assert_ne!(all[0].session, dead.session, "{kind:?}");
+                assert_eq!(all[0].token, guard.token().as_u64(), "{kind:?}");
+                assert!(guard.is_held() && guard.token().as_u64() > dead.token, "{kind:?}");
+                guard.release().await.unwrap();
+            }
+            Ok(None) => assert!(tries, "{kind:?}"),
+            Err(error) => {
+                let is_known = error.is_transient() || error.kind() == ErrorKind::Lost;
+                assert!(is_known, "{kind:?}: {error}");
+            }
+        }
+        is_idle(&locks).await;
+        nothing_left(&server).await;
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,14 @@
 //! An ensemble whose leader stands still or goes, and whose members are cut off.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use lock_conformance::history::History;
+use lock_conformance::lab::Traffic;
 use lock_conformance::time::{eventually, pause, soon};
 use lock_testkit::{Proxy, Zk, ZkEnsemble};
 use lock_zk::ZkConfig;
-use lockcore::{BootInstant, Error, ErrorKind, Locks};
-use tokio::task::JoinSet;
+use lockcore::{BootInstant, ErrorKind};
 use tokio::time::timeout;
 
 use crate::stage::{
@@ -29,76 +28,6 @@ fn of_all(ensemble: &ZkEnsemble) -> ZkConfig {
     of(&ensemble.members().iter().collect::<Vec<_>>())
 }
 
-/// Locks are taken all the time.
-struct Traffic {
-    tasks: JoinSet<Vec<String>>,
-    over: Arc<AtomicBool>,
-    grants: Arc<AtomicUsize>,
-}
-
-impl Traffic {
-    fn of(clients: &[Locks]) -> Self {
-        let (over, grants) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let mut tasks = JoinSet::new();
-        for (number, locks) in clients.iter().enumerate() {
-            let (locks, over, grants) = (locks.clone(), over.clone(), grants.clone());
-            tasks.spawn(async move {
-                let mut errors = Vec::new();
-                let own = locks.mutex(format!("own-{number}")).unwrap();
-                let common = locks.mutex("common").unwrap();
-                while !over.load(SeqCst) {
-                    let begun = BootInstant::now();
-                    let mut note = |what: &str, error: Error| {
-                        let known = error.is_transient() || error.loss_cause().is_some();
-                        assert!(known, "{what}: {error}");
-                        errors.push(format!("{what} after {:?}: {error}", begun.elapsed()));
-                    };
-                    match own.try_lock().await {
-                        Ok(Some(guard)) => {
-                            grants.fetch_add(1, SeqCst);
-                            if let Err(error) = guard.release().await {
-                                note("release of a try", error);
-                            }
-                        }
-                        Ok(None) => {}
-                        Err(error) => note("try", error),
-                    }
-                    match common.lock().await {
-                        Ok(guard) => {
-                            grants.fetch_add(1, SeqCst);
-                            if let Err(error) = guard.release().await {
-                                note("release", error);
-                            }
-                        }
-                        Err(error) => note("lock", error),
-                    }
-                }
-                errors
-            });
-        }
-        Self { tasks, over, grants }
-    }
-
-    /// Waits for so many grants more, and returns how long that took.
-    async fn goes_on(&self, more: usize) -> Duration {
-        let (now, begun) = (self.grants.load(SeqCst), BootInstant::now());
-        lock_testkit::eventually("locks are granted", LONG, || async {
-            (self.grants.load(SeqCst) >= now + more).then_some(())
-        })
-        .await;
-        begun.elapsed()
-    }
-
-    async fn ends(mut self) -> Vec<String> {
-        self.over.store(true, SeqCst);
-        let mut errors = Vec::new();
-        while let Some(task) = soon("the traffic ends", self.tasks.join_next()).await {
-            errors.append(&mut task.unwrap());
-        }
-        errors
-    }
-}
-
 /// What is held stays held, and what is asked for is granted, or fails so that it can be repeated.
 #[tokio::test]
 async fn members_that_are_killed_stopped_or_cut_off_cost_time_and_no_lock() {
@@ -111,7 +40,7 @@ async fn members_that_are_killed_stopped_or_cut_off_cost_time_and_no_lock() {
         clients.push(locks);
     }
     let traffic = Traffic::of(&clients);
-    traffic.goes_on(30).await;
+    traffic.goes_on(30, LONG).await;
     let mut longest = Duration::ZERO;
     let leader = ensemble.leader().await;
     let follower = (leader + 1) % ensemble.len();
@@ -119,10 +48,10 @@ async fn members_that_are_killed_stopped_or_cut_off_cost_time_and_no_lock() {
         let begun = BootInstant::now();
         ensemble.kill(member);
         ensemble.leader_other_than(member).await;
-        traffic.goes_on(30).await;
+        traffic.goes_on(30, LONG).await;
         longest = longest.max(begun.elapsed());
         ensemble.restart(member).await;
-        longest = longest.max(traffic.goes_on(30).await);
+        longest = longest.max(traffic.goes_on(30, LONG).await);
     }
     let leader = ensemble.leader().await;
     let follower = (leader + 1) % ensemble.len();
@@ -130,19 +59,19 @@ async fn members_that_are_killed_stopped_or_cut_off_cost_time_and_no_lock() {
         let begun = BootInstant::now();
         ensemble.pause(member);
         ensemble.leader_other_than(member).await;
-        traffic.goes_on(30).await;
+        traffic.goes_on(30, LONG).await;
         longest = longest.max(begun.elapsed());
         ensemble.resume(member);
-        longest = longest.max(traffic.goes_on(30).await);
+        longest = longest.max(traffic.goes_on(30, LONG).await);
     }
     let leader = ensemble.leader().await;
     let begun = BootInstant::now();
     ensemble.partition(leader);
     ensemble.leader_other_than(leader).await;
-    traffic.goes_on(30).await;
+    traffic.goes_on(30, LONG).await;
     longest = longest.max(begun.elapsed());
     ensemble.heal(leader);
-    traffic.goes_on(30).await;
+    traffic.goes_on(30, LONG).await;
     let errors = traffic.ends().await;
     println!("{} errors, {longest:?} at most without a grant: {errors:#?}", errors.len());
     for guard in held {

@@ -8,7 +8,8 @@ use lockcore::FencingToken;
 
 use crate::children::{report, spawn};
 use crate::stage::{
-    LONG, NAME, PATIENCE, config, connect, ms, nodes, nothing_left, ttl, until_nodes, until_watched,
+    LONG, NAME, PATIENCE, config, connect, ms, nodes, nothing_left, take, ttl, until_nodes,
+    until_watched,
 };
 
 /// Sessions are looked through every tick, and their ends rounded up to one; the rest is for a busy
@@ -47,6 +48,35 @@ async fn a_holder_that_is_killed_is_replaced_after_its_ttl() {
     guard.release().await.unwrap();
     nothing_left(&server).await;
 }
+
+/// Each restart gives all sessions their whole time again, and the last one is what counts.
+#[tokio::test]
+async fn a_dead_holder_is_replaced_one_ttl_after_the_last_restart() {
+    let server = Zk::start().await;
+    let mut holder = spawn("holder", server.port(), NAME, 2_000);
+    assert_eq!(report(&mut holder).await, ["ready"]);
+    let token = granted(&report(&mut holder).await);
+    let locks = connect(config(server.port()), LONG).await;
+    let lock = locks.mutex(NAME).unwrap();
+    let waiter = tokio::spawn(async move { (take(&lock).await, Instant::now()) });
+    until_nodes(&server, NAME, 2).await;
+    holder.kill();
+    let mut restarted = Instant::now();
+    for _ in 0..RESTARTS {
+        pause(ttl(2_000) / 2).await;
+        server.restart().await;
+        restarted = Instant::now();
+    }
+    let (guard, granted) = soon("the waiter is granted", waiter).await.unwrap();
+    let after = granted.saturating_duration_since(restarted);
+    println!("granted {after:?} after the last of {RESTARTS} restarts");
+    assert!(after <= ttl(2_000) + slack() + ms(1_000), "{after:?}");
+    assert!(guard.token() > token);
+    guard.release().await.unwrap();
+    nothing_left(&server).await;
+}
+
+const RESTARTS: usize = 3;
 
 #[tokio::test]
 async fn a_holder_that_was_frozen_knows_that_it_is_not_one_any_more() {

@@ -159,6 +159,44 @@ async fn a_try_whose_list_vanished_is_refused_and_left_nothing() {
     }
 }
 
+/// It came second though nobody was there when it looked, and its link breaks when it is refused and
+/// its node is still there.
+#[tokio::test]
+async fn a_try_that_is_refused_when_its_link_breaks_leaves_nothing() {
+    let stage = Stage::new().await;
+    let victim = connect(config(stage.proxy.addr().port()), LONG).await;
+    for is_reset in [false, true] {
+        // The directory and the session are there.
+        for locks in [&stage.other, &victim] {
+            locks.mutex(NAME).unwrap().lock().await.unwrap().release().await.unwrap();
+        }
+        let asked = stage.proxy.hold_requests(zk_request("create", NAME));
+        let lock = victim.mutex(NAME).unwrap();
+        let tries = tokio::spawn(async move { lock.try_lock().await });
+        asked.held(PATIENCE).await;
+        let holder = stage.other.mutex(NAME).unwrap().lock().await.unwrap();
+        let kept = stage.proxy.hold_requests(zk_request("delete", NAME));
+        asked.release();
+        kept.held(PATIENCE).await;
+        assert_eq!(nodes(&stage.server, NAME).await.len(), 2, "it has no node to be left");
+        match is_reset {
+            true => kept.reset(),
+            false => kept.close(),
+        }
+        match soon("an answer", tries).await.unwrap() {
+            Ok(guard) => assert!(guard.is_none(), "reset {is_reset}"),
+            Err(error) => assert!(error.is_transient(), "reset {is_reset}: {error}"),
+        }
+        is_idle(&victim).await;
+        until_nodes(&stage.server, NAME, 1).await;
+        holder.release().await.unwrap();
+        let third = stage.other.mutex(NAME).unwrap().try_lock().await.unwrap();
+        third.expect("nobody is left").release().await.unwrap();
+        assert_eq!(sessions(&stage.server).await, 3, "a session was lost");
+    }
+    nothing_left(&stage.server).await;
+}
+
 /// The next one has the lock before the release is repeated, and keeps it.
 #[tokio::test]
 async fn a_release_whose_reply_vanished_is_confirmed_and_frees_nobody_else() {

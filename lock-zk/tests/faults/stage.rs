@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use lock_conformance::history::{Belief, History};
-use lock_conformance::time::{eventually, pause, scaled, soon};
+pub(crate) use lock_conformance::lab::{believe, take};
+use lock_conformance::time::{eventually, scaled, soon};
 use lock_testkit::{Proxy, Zk};
 use lock_zk::ZkConfig;
-use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause, Mutex, Result};
+use lockcore::{Guard, Locks, Result};
 use tokio::task::JoinHandle;
 
 /// No TTL ends during a test with this one.
@@ -163,47 +163,4 @@ pub(crate) async fn sessions(server: &Zk) -> usize {
 pub(crate) async fn is_idle(locks: &Locks) {
     let idle = || async { format!("{:?}", locks.as_lock()).contains("jobs: 0") };
     eventually("the withdrawal is confirmed", idle).await;
-}
-
-/// Waits for the lock through errors of a broken link, and of a place that ended meanwhile.
-pub(crate) async fn take(mutex: &Mutex) -> Guard {
-    loop {
-        match mutex.lock().await {
-            Ok(guard) => return guard,
-            Err(error) if error.is_transient() || error.kind() == ErrorKind::Lost => {
-                pause(Duration::from_millis(10)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Believes in a lock until `until` is there or the lock is lost, and notes it.
-///
-/// The end of a lost belief is the last instant at which it was seen: sound, however late the
-/// runtime is.
-pub(crate) async fn believe(
-    guard: &Guard,
-    history: &History,
-    until: impl Future<Output = ()>,
-) -> Option<LossCause> {
-    let from = BootInstant::now();
-    let mut to = None;
-    tokio::pin!(until);
-    let lost = loop {
-        // Read before the question: who holds it afterwards held it then.
-        let now = BootInstant::now();
-        if !guard.is_held() {
-            break Some(guard.lost().await);
-        }
-        to = Some(now);
-        tokio::select! {
-            () = &mut until => break None,
-            () = pause(Duration::from_millis(2)) => {}
-        }
-    };
-    if let Some(to) = to {
-        history.note(Belief { mode: guard.mode(), token: guard.token(), from, to });
-    }
-    lost
 }

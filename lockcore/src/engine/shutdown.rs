@@ -35,7 +35,7 @@ impl<D: Driver> Shared<D> {
         // Those who wait see it and go. Whom nobody polls does not: it is taken out here.
         if timeout(self.config.request_timeout, self.asking.idle()).await.is_err() {
             let left: Vec<_> = self.active().asks.drain().collect();
-            for (_, withdrawal) in left {
+            for (_, (_, withdrawal)) in left {
                 self.withdraw(withdrawal);
             }
         }

@@ -515,9 +515,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-abandoned-waiter-is-not-told",
         file: "lockcore/src/detached.rs",
-        find: "            self.departure.happened.store(true, SeqCst);\n",
+        find: "        self.happened.store(true, SeqCst);\n",
         replace: "",
         case: "per_grant::conformance::r06_a_dropped_waiter_is_out_of_the_way",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-renewal-by-hand-does-not-look",
+        file: "lockcore/src/audit.rs",
+        find: "    if !shared.sessions_are_shared() {",
+        replace: "    if true {",
+        case: "shared::conformance::r03_a_renewal_of_what_was_removed_is_refused",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-keeps-who-is-not-polled",
+        file: "lockcore/src/keeper.rs",
+        find: "            client.give_up_unpolled(&tenure);\n",
+        replace: "",
+        case: "shared::conformance::r08_an_unpolled_waiter_is_not_renewed",
         ..ENGINE
     },
     Mutant {
@@ -865,6 +881,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         self.proven = self.proven.max(sent);",
         test_target: LIB,
         case: "contact::tests::an_answer_proves_the_request_before_it",
+        ..ZK
+    },
+    Mutant {
+        name: "zk-try-waits-when-it-asks-again",
+        file: "lock-zk/src/driver.rs",
+        find: "            Ok(Standing::Queued { .. }) if !entry.waits() => Ok(Standing::Busy),\n",
+        replace: "",
+        test_target: "faults",
+        case: "replies::a_try_that_is_refused_when_its_link_breaks_leaves_nothing",
         ..ZK
     },
     Mutant {
