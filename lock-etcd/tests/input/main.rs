@@ -14,6 +14,8 @@ mod permissions;
 mod prefixes;
 mod reach;
 mod revoked;
+#[path = "../shared/role.rs"]
+mod role;
 mod tls;
 mod while_held;
 

@@ -15,6 +15,8 @@ mod options;
 mod python;
 mod reach;
 mod revoked;
+#[path = "../shared/rules.rs"]
+mod rules;
 mod tls;
 
 use std::error::Error as _;

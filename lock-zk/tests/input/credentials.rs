@@ -6,7 +6,7 @@ use lock_zk::ZkConfig;
 use lockcore::ErrorKind::{InvalidConfig, Unauthorized};
 use lockcore::Locks;
 
-use super::{CANARY, Stage, connect, fails, queue, says, turn, waiting};
+use super::{CANARY, Stage, connect, fails, queue, rights, says, turn, waiting};
 
 #[tokio::test]
 async fn nodes_are_for_the_user_who_made_them_alone() {
@@ -143,11 +143,10 @@ async fn rights_that_are_missing_are_named_at_connect() {
 }
 
 #[tokio::test]
-async fn the_rights_that_messages_name_are_all_that_is_needed() {
+async fn the_rights_that_the_readme_gives_are_all_that_is_needed() {
     let stage = Stage::new().await;
     stage.make("x").await;
-    let needed = ZkAcl::CREATE | ZkAcl::DELETE | ZkAcl::READ | ZkAcl::WRITE;
-    let acl = [ZkAcl::user("worker", CANARY, needed)];
+    let acl = [rights::documented("worker", CANARY)];
     for path in [stage.at("x"), format!("/{}", stage.prefix)] {
         assert!(stage.server.set_acl(&path, &acl).await);
     }

@@ -11,6 +11,8 @@ mod neighbours;
 mod options;
 mod reach;
 mod revoked;
+#[path = "../shared/rights.rs"]
+mod rights;
 mod secrets;
 mod tls;
 mod while_held;
