@@ -5,6 +5,7 @@ pub mod child;
 mod cluster;
 #[cfg(feature = "etcd")]
 mod etcd;
+pub mod fuzz;
 #[cfg(feature = "etcd")]
 pub mod grpc;
 mod port;
