@@ -9,11 +9,13 @@ mod harness;
 pub mod history;
 mod list;
 mod run;
+mod siege;
 mod stage;
 pub mod time;
 
 pub use harness::{Client, Harness, LinkFaults, Step};
 pub use run::{Case, is_caught, print_rules, run_case, run_on};
+pub use siege::{Counts, Siege};
 pub use stage::{Stage, permit};
 
 /// All cases, in the order of their rules.
