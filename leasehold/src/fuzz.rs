@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use fastrand::Rng;
+use lock_conformance::error_text;
 use lock_testkit::fuzz;
-use lockcore::{Error, ErrorKind, Result};
+use lockcore::{ErrorKind, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::address::Address;
@@ -33,7 +34,7 @@ fn a_url_is_taken_or_refused_by_name_and_its_secrets_are_not_repeated() {
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url:?}: {error}");
-                let shown = all_of(&error);
+                let shown = error_text(&error);
                 assert!(!shown.contains(SECRET), "{url:?}: {shown}");
             }
         }
@@ -55,16 +56,6 @@ fn judge(url: &str) -> Result<String> {
     };
     options.check()?;
     Ok(format!("{config} {address:?}"))
-}
-
-fn all_of(error: &Error) -> String {
-    let mut text = format!("{error} {error:?} {error:#?}");
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
-        source = error.source();
-    }
-    text
 }
 
 /// One that is mostly good, and whose secrets may be written as they are.

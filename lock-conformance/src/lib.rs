@@ -4,6 +4,7 @@
 pub mod cancel;
 #[doc(hidden)]
 pub mod cases;
+mod error_text;
 pub mod fake;
 mod harness;
 pub mod history;
@@ -13,6 +14,7 @@ mod siege;
 mod stage;
 pub mod time;
 
+pub use error_text::error_text;
 pub use harness::{Client, Harness, LinkFaults, Step};
 pub use run::{Case, is_caught, print_rules, run_case, run_on};
 pub use siege::{Counts, Siege};

@@ -179,6 +179,20 @@ async fn odd_users_and_passwords_are_taken_as_they_are() {
     }
 }
 
+#[tokio::test]
+async fn a_client_and_its_locks_do_not_print_its_password() {
+    let stage = Stage::new().await;
+    let lock = stage.config().login("worker", CANARY).connect().await.unwrap();
+    let locks = Locks::new(lock.clone());
+    let mutex = locks.mutex("printed").unwrap();
+    let guard = mutex.lock().await.unwrap();
+    let picture = locks.inspect("printed").await.unwrap();
+    let node = lock.while_held(guard.token()).unwrap();
+    let text = format!("{lock:#?} {locks:?} {mutex:?} {guard:#?} {picture:?} {node:?}");
+    assert!(!text.contains(CANARY), "{text}");
+    guard.release().await.unwrap();
+}
+
 /// The server takes what is before the first colon for the user.
 #[tokio::test]
 async fn a_user_with_a_colon_is_refused() {
