@@ -16,7 +16,7 @@ use crate::time::patience;
 ///
 /// What they hold, and in what order, means nothing then: a store that lies can lie about that too.
 pub struct Siege {
-    until: Instant,
+    since: Instant,
     counts: Mutex<Counts>,
 }
 
@@ -32,35 +32,35 @@ pub struct Counts {
     pub done: usize,
     /// How many failed, by what they said.
     pub failed: BTreeMap<String, usize>,
+    /// For how long it has gone on.
+    pub elapsed: Duration,
     /// The call that took longest, and how long.
     pub longest: (Duration, &'static str),
 }
 
 impl Siege {
-    /// Lets `width` clients at a time try, one after the other, until `is_over` says so, or until
-    /// `limit` is over.
+    /// Lets `width` clients at a time try, one after the other, until `is_over` says so.
     ///
     /// # Panics
     ///
     /// When a call does not end within [`patience`].
     pub async fn run<C, F>(
         width: usize,
-        limit: Duration,
-        is_over: impl Fn() -> bool + Send + Sync + 'static,
+        is_over: impl Fn(&Counts) -> bool + Send + Sync + 'static,
         connect: C,
     ) -> Counts
     where
         C: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<Locks>> + Send,
     {
-        let siege = Self { until: Instant::now() + limit, counts: Mutex::default() };
+        let siege = Self { since: Instant::now(), counts: Mutex::default() };
         let shared = std::sync::Arc::new((siege, is_over, connect));
         let mut clients = JoinSet::new();
         for _ in 0..width {
             let shared = shared.clone();
             clients.spawn(async move {
                 let (siege, is_over, connect) = &*shared;
-                while !is_over() && Instant::now() < siege.until {
+                while !siege.count(|counts| is_over(counts)) {
                     siege.count(|counts| counts.clients += 1);
                     if let Some(locks) = siege.call("connect", connect()).await {
                         siege.count(|counts| counts.connected += 1);
@@ -130,8 +130,10 @@ impl Siege {
         outcome.ok()
     }
 
-    fn count(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.counts.lock().expect("nobody panicked"));
+    fn count<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        let mut counts = self.counts.lock().expect("nobody panicked");
+        counts.elapsed = self.since.elapsed();
+        change(&mut counts)
     }
 }
 

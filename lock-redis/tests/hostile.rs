@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -18,13 +19,12 @@ use tokio::sync::Mutex;
 async fn answers_that_were_spoiled_on_their_way_are_survived() {
     let server = Redis::options(Flavour::Redis).start().await;
     let hostile = Hostile::relay(server.addr(), fuzz::dice().u64(..), SHAPE).await;
-    let counts = besiege(hostile).await;
-    assert!(counts.connected >= 5 && counts.done >= 20, "hardly anything came through");
+    besiege(hostile, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_is_survived() {
-    besiege(Hostile::server(fuzz::dice().u64(..), answer).await).await;
+    besiege(Hostile::server(fuzz::dice().u64(..), answer).await, 0).await;
 }
 
 /// What a length says is not asked of the memory before it has come.
@@ -55,20 +55,24 @@ fn client_of_a_boaster() {
     role.report(&format!("{} {asked} {used}", if is_modest { "modest" } else { "greedy" }));
 }
 
-async fn besiege(hostile: Hostile) -> Counts {
+/// Goes on for a while, and longer if the machine is so slow that not even so many clients connected.
+async fn besiege(hostile: Hostile, connected: usize) {
     // One after the other: each takes all the time that there is.
     static ALONE: Mutex<()> = Mutex::const_new(());
     let _alone = ALONE.lock().await;
     let panics = Panics::watch();
     let port = hostile.addr().port();
-    let hostile = std::sync::Arc::new(hostile);
+    let hostile = Arc::new(hostile);
     let (counted, wanted) = (hostile.clone(), fuzz::cases(6_000, 1_000_000) as u64);
-    let limit = scaled(Duration::from_secs(fuzz::cases(8, 3_600) as u64));
-    let is_over = move || counted.spoiled() >= wanted;
-    let counts = Siege::run(WIDTH, limit, is_over, move || connect(port)).await;
+    let long = Duration::from_secs(fuzz::cases(7, 3_600) as u64);
+    let is_over = move |counts: &Counts| {
+        let is_enough = counts.elapsed >= long || counted.spoiled() >= wanted;
+        is_enough && counts.connected >= connected || counts.elapsed >= scaled(long * 9)
+    };
+    let counts = Siege::run(WIDTH, is_over, move || connect(port)).await;
     println!("{} answers were spoiled: {counts:#?}", hostile.spoiled());
     assert!(panics.seen().is_empty(), "{:?}", panics.seen());
-    counts
+    assert!(counts.connected >= connected, "hardly anybody came through");
 }
 
 async fn connect(port: u16) -> lockcore::Result<Locks> {
@@ -188,6 +192,6 @@ const WORDS: &[&str] = &[
     "lh x",
     "99999999999999999999",
 ];
-const WIDTH: usize = 96;
-const TIMEOUT: Duration = Duration::from_millis(250);
+const WIDTH: usize = 48;
+const TIMEOUT: Duration = Duration::from_millis(400);
 const TTL: Duration = Duration::from_millis(500);
