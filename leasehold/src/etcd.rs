@@ -16,7 +16,7 @@ pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Con
     })
 }
 
-fn config(address: &Address, options: &mut Options) -> Result<EtcdConfig> {
+pub(crate) fn config(address: &Address, options: &mut Options) -> Result<EtcdConfig> {
     let mut config = EtcdConfig::new(hosts(address, PORT)?);
     if let Some((user, password)) = login(address, "etcd")? {
         config = config.login(user, password);

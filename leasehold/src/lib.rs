@@ -77,6 +77,8 @@ mod address;
 mod connect;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(all(test, feature = "etcd", feature = "local", feature = "redis", feature = "zk"))]
+mod fuzz;
 #[cfg(feature = "local")]
 mod local;
 mod options;

@@ -11,7 +11,7 @@ pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Con
     Box::pin(async { open(address, options) })
 }
 
-fn open(address: &Address, options: &mut Options) -> Result<Locks> {
+pub(crate) fn open(address: &Address, options: &mut Options) -> Result<Locks> {
     if !address.hosts.is_empty() || !matches!(address.path.as_str(), "" | "/") {
         return Err(invalid(
             "`local:` is this process and takes no host or path; names are kept apart by \

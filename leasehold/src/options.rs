@@ -41,7 +41,8 @@ impl Options {
     pub(crate) fn number<N: FromStr>(&mut self, name: &'static str) -> Result<Option<N>> {
         let parse = |text: String| {
             text.parse().map_err(|_| {
-                invalid(format!("`{name}` is a whole number within its range, not {text:?}"))
+                let shown = shown(&text);
+                invalid(format!("`{name}` is a whole number within its range, not {shown}"))
             })
         };
         self.text(name).map(parse).transpose()
@@ -95,13 +96,26 @@ impl Options {
     }
 }
 
+/// What a parameter says. With its `&` lost, one that is a secret would be a part of that.
+#[cfg(any(feature = "etcd", feature = "local", feature = "redis", feature = "zk"))]
+pub(crate) fn shown(text: &str) -> String {
+    if text.contains("password") {
+        "what looks like a password".into()
+    } else {
+        format!("{text:?}")
+    }
+}
+
 /// A name that can be one; others are what is left of a URL that is broken, passwords included.
 fn quote(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.chars().all(plain) {
+    // With its `=` lost, the value of the one that is a secret would be a part of the name.
+    if name.chars().all(plain) && !name.contains("password") {
         format!("the parameter `{name}`")
     } else {
-        "a parameter whose name is not made of letters, digits and `_`".to_owned()
+        "a parameter whose name is not made of letters, digits and `_`, or that looks like a \
+         password,"
+            .to_owned()
     }
 }
 
@@ -126,7 +140,10 @@ mod tests {
         let error = options.check().unwrap_err().to_string();
         assert!(error.contains("`tls_cb`"), "{error}");
         assert!(error.ends_with("takes owner, request_timeout, tls_ca, ttl"), "{error}");
-        assert!(quote("a@b").contains("letters"));
+        for broken in ["a@b", "sentinel_passwordhunter2"] {
+            let shown = quote(broken);
+            assert!(shown.contains("letters") && !shown.contains(broken), "{shown}");
+        }
     }
 
     #[test]

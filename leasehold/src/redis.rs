@@ -17,7 +17,7 @@ pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Con
     })
 }
 
-fn config(address: &Address, options: &mut Options) -> Result<RedisConfig> {
+pub(crate) fn config(address: &Address, options: &mut Options) -> Result<RedisConfig> {
     let (kind, is_tls) = match address.scheme.split_once('+') {
         Some((tls, kind)) => (Some(kind), tls == "rediss"),
         None => (None, address.scheme == "rediss"),

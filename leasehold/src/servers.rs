@@ -7,7 +7,7 @@ use lockcore::Result;
 use percent_encoding::percent_decode_str;
 
 use crate::address::Address;
-use crate::options::{Options, invalid};
+use crate::options::{Options, invalid, shown};
 
 /// The hosts of a URL; one without a port has `port`.
 pub(crate) fn hosts(address: &Address, port: u16) -> Result<Vec<(String, u16)>> {
@@ -116,7 +116,7 @@ impl TlsFiles {
 fn file(name: &str, path: Option<String>) -> Result<Option<Vec<u8>>> {
     let read = |path: String| {
         fs::read(&path).map_err(|error| {
-            invalid(format!("`{name}` names a file in PEM, and `{}`: {error}", path.escape_debug()))
+            invalid(format!("`{name}` names a file in PEM, and {}: {error}", shown(&path)))
         })
     };
     path.map(read).transpose()

@@ -16,7 +16,7 @@ pub(crate) fn connect<'a>(address: &'a Address, options: &'a mut Options) -> Con
     })
 }
 
-fn config(address: &Address, options: &mut Options) -> Result<ZkConfig> {
+pub(crate) fn config(address: &Address, options: &mut Options) -> Result<ZkConfig> {
     let config = chroot(ZkConfig::new(hosts(address, PORT)?), &address.path)?;
     let config = match login(address, "ZooKeeper")? {
         Some((user, _)) if user.contains(':') => {

@@ -106,7 +106,8 @@ fn open(key: &mut String, prefix: &str) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use lock_testkit::fuzz;
+    use lockcore::record::unescape;
 
     use super::*;
 
@@ -144,19 +145,35 @@ mod tests {
         assert!(!keys.is_ours(b"shop/a%2Fb/694d95ba") && !keys.is_ours(b"shop"));
     }
 
-    proptest! {
-        #[test]
-        fn names_are_apart(a in "\\PC{1,20}", b in "\\PC{1,20}") {
-            let (one, other) = (keys("p", &a), keys("p", &b));
-            if a != b {
-                let other = other.own(Mode::Exclusive, 7, 8);
-                prop_assert!(!other.starts_with(&one.all().from));
-            }
+    /// Whatever a name is, its keys are its own: no range of keys has those of two names.
+    #[test]
+    fn names_are_apart_and_come_back() {
+        let mut bases = Vec::new();
+        for name in fuzz::names(&mut fuzz::dice(), fuzz::cases(100_000, 10_000_000)) {
+            let keys = keys("p/q", &name);
+            let written = keys.base().strip_prefix("p/q/").and_then(|rest| rest.strip_suffix('/'));
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-%".contains(&b);
+            let written = written.filter(|w| w.len() <= 3 * 512 && w.bytes().all(plain)).unwrap();
+            assert_eq!(unescape(written).as_ref(), Some(&name));
+            assert!(!epoch("p/q", 7).starts_with(keys.base()), "{name:?}");
+            bases.push(keys.base);
         }
+        bases.sort_unstable();
+        // One that another begins with would stand right before such a one.
+        assert!(bases.windows(2).all(|pair| !pair[1].starts_with(&pair[0])));
+    }
 
-        #[test]
-        fn garbage_is_somebody(value in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = (keys("p", "n").mode(&value), keys("p", "n").is_ours(&value));
+    #[test]
+    fn garbage_is_somebody() {
+        let mut dice = fuzz::dice();
+        let keys = keys("p", "n");
+        let good = ["p/n/", "~s-", "~p3-", "~", "0123456789abcdef0123456789abcdef", "-"];
+        for _ in 0..fuzz::cases(20_000, 2_000_000) {
+            let mut key = good[dice.usize(..good.len())].as_bytes().to_vec();
+            key.extend(good[dice.usize(..good.len())].as_bytes());
+            key.extend(fuzz::bytes(&mut dice, 40));
+            key.extend(good[dice.usize(..good.len())].as_bytes());
+            let _ = (keys.mode(&key), keys.is_ours(&key));
         }
     }
 }

@@ -196,6 +196,22 @@ impl Role {
         assert!(sent.is_ok(), "the parent is gone");
     }
 
+    /// The most memory that this process has had so far, in bytes: what it has asked for, and what
+    /// of that it has used.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc`.
+    pub fn peak_memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            kilobytes.and_then(|text| text.parse::<u64>().ok()).expect("Linux says it") * 1024
+        };
+        (value("VmPeak:"), value("VmHWM:"))
+    }
+
     /// The lines that the parent sends, from now on until it is gone.
     pub fn commands(&self) -> Commands {
         let (sender, lines) = mpsc::unbounded_channel();

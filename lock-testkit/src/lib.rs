@@ -5,8 +5,11 @@ pub mod child;
 mod cluster;
 #[cfg(feature = "etcd")]
 mod etcd;
+pub mod fuzz;
 #[cfg(feature = "etcd")]
 pub mod grpc;
+mod hostile;
+mod panics;
 mod port;
 mod process;
 mod proxy;
@@ -26,6 +29,8 @@ pub use cluster::{Cluster, key_slot};
 pub use etcd::{Etcd, EtcdCluster, EtcdError, EtcdKey, EtcdOptions, EtcdVersion, Permission};
 #[cfg(feature = "etcd")]
 pub use grpc::GrpcProxy;
+pub use hostile::{Hostile, Shape};
+pub use panics::Panics;
 pub use port::Port;
 pub use process::Process;
 pub use proxy::{Frame, FrameKind, HoldHandle, Proxy, Swallow, SwallowHandle, zk_request};

@@ -7,10 +7,11 @@
 mod dial;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{FutureExt, join_all, join3};
 use lockcore::{BootInstant, Error, ErrorKind, Result};
 use tokio::time::timeout;
 use zookeeper_client::{
@@ -135,10 +136,10 @@ impl Connection {
         let parents = if parents { ways_to(directory) } else { Vec::new() };
         let container = CreateMode::Container.with_acls(self.acls());
         let making: Vec<_> =
-            parents.iter().map(|path| self.client.create(path, &[], &container)).collect();
+            parents.iter().map(|path| guarded(self.client.create(path, &[], &container))).collect();
         let options = CreateMode::EphemeralSequential.with_acls(self.acls());
-        let created = self.client.create(stem, value.as_bytes(), &options);
-        let listed = self.client.list_children(directory);
+        let created = guarded(self.client.create(stem, value.as_bytes(), &options));
+        let listed = guarded(self.client.list_children(directory));
         let all = timeout(self.limit, join3(join_all(making), created, listed)).await;
         let (made, created, listed) = all.map_err(|_| silent(effect))?;
         let (stat, number) = match created {
@@ -175,7 +176,7 @@ impl Connection {
     pub(crate) async fn read(&self, paths: &[String]) -> Result<Vec<Option<(Node, Vec<u8>)>>> {
         let mut found = Vec::new();
         for some in paths.chunks(AT_ONCE) {
-            let asked = some.iter().map(|path| self.client.get_data(path));
+            let asked = some.iter().map(|path| guarded(self.client.get_data(path)));
             let answers = timeout(self.limit, join_all(asked)).await;
             let answers = answers.map_err(|_| silent(Effect::None))?;
             for (path, answer) in some.iter().zip(answers) {
@@ -197,7 +198,7 @@ impl Connection {
     pub(crate) async fn look(&self, paths: &[String]) -> Result<Vec<Option<Node>>> {
         let mut found = Vec::new();
         for some in paths.chunks(AT_ONCE) {
-            let asked = some.iter().map(|path| self.client.check_stat(path));
+            let asked = some.iter().map(|path| guarded(self.client.check_stat(path)));
             let answers = timeout(self.limit, join_all(asked)).await;
             let answers = answers.map_err(|_| silent(Effect::None))?;
             for (path, answer) in some.iter().zip(answers) {
@@ -214,7 +215,7 @@ impl Connection {
 
     /// Watches the nodes at these paths; `None` for those that are not there. No right is needed.
     pub(crate) async fn watch(&self, paths: &[String]) -> Result<Vec<Option<Watched>>> {
-        let asked = paths.iter().map(|path| self.client.check_and_watch_stat(path));
+        let asked = paths.iter().map(|path| guarded(self.client.check_and_watch_stat(path)));
         let answers = timeout(self.limit, join_all(asked)).await;
         let answers = answers.map_err(|_| silent(Effect::None))?;
         let watched = answers.into_iter().map(|answer| {
@@ -248,7 +249,9 @@ impl Connection {
         if probe.add_check_version("/", ANY_VERSION).is_err() {
             return Probed::Silent;
         }
-        let agreed = probe.commit().await;
+        let Ok(agreed) = AssertUnwindSafe(probe.commit()).catch_unwind().await else {
+            return Probed::Silent;
+        };
         match agreed {
             // That the check failed was agreed to as well.
             Ok(_) | Err(MultiWriteError::OperationFailed { .. }) => Probed::Answered,
@@ -287,7 +290,7 @@ impl Connection {
         request: impl Future<Output = Result<T, ZkError>>,
         effect: Effect,
     ) -> Result<T, ZkErrorOr> {
-        match timeout(self.limit, request).await {
+        match timeout(self.limit, guarded(request)).await {
             Ok(answer) => answer.map_err(ZkErrorOr::Zk),
             Err(_) => Err(ZkErrorOr::Ours(silent(effect))),
         }
@@ -297,7 +300,8 @@ impl Connection {
 impl Watched {
     /// Waits until something happened to the node; false if it was not that it was removed.
     pub(crate) async fn until_removed(self) -> bool {
-        self.watcher.changed().await.event_type == EventType::NodeDeleted
+        let event = AssertUnwindSafe(self.watcher.changed()).catch_unwind().await;
+        event.is_ok_and(|event| event.event_type == EventType::NodeDeleted)
     }
 }
 
@@ -319,6 +323,12 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("state", &self.client.state()).finish_non_exhaustive()
     }
+}
+
+/// At some answers that no server should give, the client library panics: those are no answers.
+async fn guarded<T>(request: impl Future<Output = Result<T, ZkError>>) -> Result<T, ZkError> {
+    let answer = AssertUnwindSafe(request).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(ZkError::UnexpectedError("an answer that is none".to_owned())))
 }
 
 fn silent(effect: Effect) -> Error {

@@ -158,5 +158,20 @@ mod tests {
             let _ = (unescape(&text), read_origin(&text), ModeWord::read(&text));
             let _ = read_claim(format!("{MARK} {text}").as_bytes(), None);
         }
+
+        #[test]
+        fn a_record_that_was_spoiled_is_somebody(
+            at in 0..40_usize,
+            bytes in proptest::collection::vec(any::<u8>(), 0..12),
+            cut in 0..40_usize,
+        ) {
+            let mut value = b"lh1 p12 1700000000000 w%C3%B6rker%207".to_vec();
+            let at = at.min(value.len());
+            value.splice(at..(at + cut).min(value.len()), bytes);
+            for token in [None, FencingToken::new(7)] {
+                let claim = read_claim(&value, token);
+                prop_assert!(claim.owner().is_none_or(|owner| OwnerLabel::new(owner).is_ok()));
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Keys of other programs where the keys of locks are.
 
 use lock_conformance::time::{eventually, soon};
-use lock_testkit::Etcd;
+use lock_testkit::{Etcd, fuzz};
 use lockcore::ErrorKind::Backend;
 use lockcore::{Locks, Mode};
 
@@ -148,6 +148,33 @@ async fn garbage_in_our_own_layout_is_shown_as_somebody() {
             assert!(!matches!(tried, Ok(Some(_))), "{key}: {tried:?}");
             server.revoke_lease(lease).await;
         }
+    }
+    is_free(&locks).await;
+}
+
+/// Keys and values of all bytes.
+#[tokio::test]
+async fn random_garbage_with_a_lease_is_shown_as_somebody() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    let mut dice = fuzz::dice();
+    for _ in 0..fuzz::cases(60, 2_000) {
+        let parts = ["~s-", "~p3-", "~", "-", "0123456789abcdef0123456789abcdef", ""];
+        let mut key = b"leasehold/planted/".to_vec();
+        key.extend(parts[dice.usize(..parts.len())].as_bytes());
+        key.extend(fuzz::bytes(&mut dice, 8));
+        key.extend(parts[dice.usize(..parts.len())].as_bytes());
+        let heads = ["lh1 x 1700000000000 ", "lh1 p", "lh1 ", ""];
+        let mut value = heads[dice.usize(..heads.len())].as_bytes().to_vec();
+        value.extend(fuzz::bytes(&mut dice, 60));
+        let lease = server.grant_lease(60).await;
+        server.put_with_lease(&key, &value, lease).await;
+        let picture = soon("a look", locks.inspect("planted")).await.unwrap();
+        assert_eq!(picture.holders().len(), 1, "{key:?} {value:?}: {picture:?}");
+        let tried = soon("a try", locks.mutex("planted").unwrap().try_lock()).await;
+        assert!(!matches!(tried, Ok(Some(_))), "{key:?} {value:?}: {tried:?}");
+        let _ = soon("a reader", locks.rw_lock("planted").unwrap().try_read()).await;
+        server.revoke_lease(lease).await;
     }
     is_free(&locks).await;
 }

@@ -14,14 +14,16 @@ mod permissions;
 mod prefixes;
 mod reach;
 mod revoked;
+#[path = "../shared/role.rs"]
+mod role;
 mod tls;
 mod while_held;
 
-use std::error::Error as _;
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use lock_conformance::error_text;
 use lock_conformance::time::{eventually, scaled, soon};
 use lock_etcd::EtcdConfig;
 use lock_testkit::{Etcd, EtcdOptions, EtcdVersion};
@@ -79,15 +81,8 @@ async fn fails_within<T: Debug>(
 /// Neither the error nor what caused it shows a password.
 #[track_caller]
 fn keeps_secrets(error: &Error) {
-    let mut texts = vec![error.to_string(), format!("{error:?} {error:#?}")];
-    let mut source = error.source();
-    while let Some(error) = source {
-        texts.push(format!("{error} {error:?}"));
-        source = error.source();
-    }
-    for text in texts {
-        assert!(!text.contains(CANARY), "a password is shown: {text}");
-    }
+    let text = error_text(error);
+    assert!(!text.contains(CANARY), "a password is shown: {text}");
 }
 
 /// The error is of this kind, and its message names what would mend it.

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
-use lock_testkit::{Etcd, EtcdKey};
-use proptest::prelude::{Strategy, any};
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use lock_testkit::{Etcd, EtcdKey, fuzz};
 
 use super::{at, connect, on_both, quick, turn};
 
@@ -14,7 +11,7 @@ use super::{at, connect, on_both, quick, turn};
 async fn odd_names_are_apart_and_leave_the_keys_of_others_alone() {
     on_both(async |version| {
         let server = quick(version).start().await;
-        let names = names();
+        let names = fuzz::names(&mut fuzz::dice(), fuzz::cases(300, 5_000));
         let planted = plant(&server, &names).await;
         let locks = connect(at(&server)).await;
 
@@ -52,96 +49,6 @@ async fn odd_names_are_apart_and_leave_the_keys_of_others_alone() {
         assert_eq!(server.keys("").await, planted);
     })
     .await;
-}
-
-/// Names that look like something else, and random ones: 300 in all.
-fn names() -> Vec<String> {
-    let long = "x".repeat(512);
-    let mut names: Vec<String> = [
-        "foo",
-        "foo/",
-        "foo/bar",
-        "foo0",
-        "foo.",
-        "foo%2F",
-        "foo%2Fbar",
-        "FOO",
-        "Foo",
-        "~",
-        "~/",
-        "~/x",
-        "~s",
-        "~s-0",
-        "~p3-0123456789abcdef0123456789abcdef",
-        "0123456789abcdef0123456789abcdef",
-        "leasehold",
-        "leasehold/",
-        "leasehold/foo",
-        "probe",
-        "..",
-        ".",
-        "/",
-        "//",
-        "a/",
-        "a//",
-        "/a",
-        "a/../b",
-        "\0",
-        "\0\0",
-        "\n",
-        "\r\n",
-        " ",
-        "  ",
-        "%",
-        "%00",
-        "%2F",
-        "%2f",
-        "A",
-        "a",
-        "\u{e9}",
-        "e\u{301}",
-        "\u{c5}",
-        "A\u{30a}",
-        "\u{212b}",
-        "🔒",
-        "\u{202e}",
-        "\u{feff}",
-        "\u{7f}",
-        "\u{80}",
-        "*",
-        "?",
-        "[a]",
-        "-",
-        "_",
-        "+",
-        "$6",
-        "-1",
-        "0",
-        "\\",
-        "'",
-        "\"",
-        "`",
-        "$(x)",
-        "{}",
-        "|",
-        "}",
-    ]
-    .map(str::to_owned)
-    .into();
-    names.extend([long.clone(), format!("{}y", &long[1..]), long[1..].to_owned()]);
-    names.extend(["\u{1f512}".repeat(128), "\0".repeat(512), "/".repeat(512)]);
-    let mut runner = TestRunner::deterministic();
-    let (any_text, alike) = (any::<String>(), "[ab~:%/ -]{1,6}");
-    while names.len() < 300 {
-        let name = match names.len() % 2 {
-            0 => any_text.new_tree(&mut runner).unwrap().current(),
-            _ => alike.new_tree(&mut runner).unwrap().current(),
-        };
-        if (1..=512).contains(&name.len()) && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 /// Puts keys of others where one that is careless with names would meet them.

@@ -6,7 +6,9 @@ use lock_testkit::{Etcd, EtcdVersion, Permission};
 use lockcore::ErrorKind::Unauthorized;
 use lockcore::Locks;
 
-use super::{CANARY, at, connect, etcdctl, fails, on_both, queue, quick, says, turn, waiting};
+use super::{
+    CANARY, at, connect, etcdctl, fails, on_both, queue, quick, role, says, turn, waiting,
+};
 
 #[tokio::test]
 async fn rights_on_the_prefix_are_all_that_is_needed() {
@@ -30,9 +32,6 @@ async fn rights_on_the_prefix_are_all_that_is_needed() {
 
 #[tokio::test]
 async fn the_role_that_the_readme_grants_is_all_that_is_needed() {
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("\n## Permissions\n").unwrap();
-    let recipe = section.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     let worker = format!("worker:{CANARY}");
     on_both(async |version| {
         let server = quick(version).start().await;
@@ -42,8 +41,7 @@ async fn the_role_that_the_readme_grants_is_all_that_is_needed() {
         };
         run("etcdctl user add root:secret");
         run(&format!("etcdctl user add {worker}"));
-        assert_eq!(recipe.lines().count(), 3);
-        recipe.lines().for_each(run);
+        role::documented().into_iter().for_each(run);
         run("etcdctl auth enable");
         let config = || config(&server, "worker", "shop");
         let (one, other) = (connect(config()).await, connect(config()).await);

@@ -11,22 +11,25 @@ use lock_testkit::{Etcd, EtcdVersion};
 use lockcore::Ttl;
 
 use crate::link::Link;
-use crate::store::Store;
+use crate::store::{PASSWORD, Store, WORKER};
 
 /// One store, each client with a link of its own.
 struct Tested {
     store: Arc<Store>,
+    /// Whether its clients are a user, who may do what the README says and nothing else.
+    has_users: bool,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
 impl Tested {
-    fn new(store: Store) -> Self {
-        Self { store: Arc::new(store), links: Mutex::default() }
+    fn new(store: Store, has_users: bool) -> Self {
+        Self { store: Arc::new(store), has_users, links: Mutex::default() }
     }
 
     async fn client(&self, max_waiters: usize) -> Client {
         let link = Arc::new(Link::to(self.store.clone()).await);
         let config = patient(EtcdConfig::new(link.endpoints()), max_waiters);
+        let config = if self.has_users { config.login(WORKER, PASSWORD) } else { config };
         let lock = Arc::new(config.connect().await.unwrap());
         link.belongs_to(lock.clone());
         self.links.lock().unwrap().push(link.clone());
@@ -48,7 +51,7 @@ async fn count(server: &Etcd) -> usize {
 }
 
 macro_rules! harness {
-    ($harness:ident, $backend:literal, $store:expr) => {
+    ($harness:ident, $backend:literal, $store:expr, $has_users:literal) => {
         pub(crate) struct $harness(Tested);
 
         #[async_trait]
@@ -58,7 +61,7 @@ macro_rules! harness {
                 &[("r02_tokens_rise_over_a_loss_of_data", LOST_DATA)];
 
             async fn start() -> Self {
-                Self(Tested::new($store.await))
+                Self(Tested::new($store.await, $has_users))
             }
 
             async fn client(&self) -> Client {
@@ -106,9 +109,9 @@ macro_rules! harness {
     };
 }
 
-harness!(OnEtcd, "etcd", Store::single(EtcdVersion::V3_7));
-harness!(OnOldEtcd, "etcd (3.4)", Store::single(EtcdVersion::V3_4));
-harness!(OnCluster, "etcd (cluster)", Store::cluster(EtcdVersion::V3_7));
+harness!(OnEtcd, "etcd", Store::for_a_worker(EtcdVersion::V3_7, PREFIX), true);
+harness!(OnOldEtcd, "etcd (3.4)", Store::single(EtcdVersion::V3_4), false);
+harness!(OnCluster, "etcd (cluster)", Store::cluster(EtcdVersion::V3_7), false);
 
 fn short_ttl() -> Ttl {
     let least = scaled(Duration::from_secs(1));

@@ -4,6 +4,8 @@
 
 mod harness;
 mod link;
+#[path = "../shared/role.rs"]
+mod role;
 mod specific;
 mod store;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use lock_testkit::{Etcd, EtcdCluster, EtcdOptions, EtcdVersion};
+use lock_testkit::{Etcd, EtcdCluster, EtcdOptions, EtcdVersion, Permission};
+
+use crate::role;
 
 /// A store of one member or more.
 #[derive(Debug)]
@@ -15,6 +17,18 @@ pub(crate) enum Store {
 impl Store {
     pub(crate) async fn single(version: EtcdVersion) -> Self {
         Self::Single(Box::new(options(version).start().await))
+    }
+
+    /// One that knows the user of the README's recipe, and refuses all who are nobody.
+    pub(crate) async fn for_a_worker(version: EtcdVersion, prefix: &str) -> Self {
+        let [_, grant, give] = role::documented();
+        assert_eq!(give, format!("etcdctl user grant-role {WORKER} locks"));
+        let rights = match grant.split_once("--prefix=true readwrite shop/") {
+            Some((_, "")) => [(prefix, Permission::ReadWrite)],
+            _ => panic!("another recipe: {grant}"),
+        };
+        let options = options(version).user(WORKER, PASSWORD, &rights);
+        Self::Single(Box::new(options.start().await))
     }
 
     pub(crate) async fn cluster(version: EtcdVersion) -> Self {
@@ -46,3 +60,6 @@ fn options(version: EtcdVersion) -> EtcdOptions {
     let options = Etcd::options(version).unsafe_no_fsync();
     options.election(Duration::from_millis(50), Duration::from_millis(500))
 }
+
+pub(crate) const WORKER: &str = "worker";
+pub(crate) const PASSWORD: &str = "c4nary-7f31e9";

@@ -11,6 +11,7 @@ use lock_testkit::{Cluster, Flavour, Redis, RedisOptions, SentinelOptions};
 use lockcore::{ErrorKind, Guard, Locks, Result};
 use tokio::time::timeout;
 
+use super::rules::{self, Rules};
 use super::{CANARY, at, connect, run};
 
 #[tokio::test]
@@ -104,49 +105,14 @@ async fn a_user_cannot_touch_the_locks_of_another_prefix() {
     held.release().await.unwrap();
 }
 
-/// What the README says that a user needs.
-struct Rules {
-    /// All but the commands.
-    frame: Vec<String>,
-    needed: Vec<String>,
-    extra: Vec<String>,
-}
-
 impl Rules {
-    /// Reads the two blocks under `## Permissions`.
-    fn documented() -> Self {
-        let readme = include_str!("../../README.md");
-        let (_, section) = readme.split_once("\n## Permissions\n").unwrap();
-        let (section, _) = section.split_once("\n## ").unwrap();
-        let blocks: Vec<_> = section.split("```").skip(1).step_by(2).collect();
-        let [first, second] = blocks[..] else { panic!("two blocks: {blocks:?}") };
-        let (_, rules) = first.split_once("ACL SETUSER worker on >SECRET").unwrap();
-        let commands = |block: &str| {
-            let words = block.split_whitespace().filter_map(|word| word.strip_prefix('+'));
-            words.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let frame = rules.split_whitespace().filter(|word| !word.starts_with('+'));
-        let rules = Self {
-            frame: frame.map(str::to_owned).collect(),
-            needed: commands(first),
-            extra: commands(second),
-        };
-        assert!(rules.needed.len() > 20 && rules.frame.len() == 5 && rules.extra.len() > 5);
-        rules
-    }
-
-    /// The rules for a prefix, with these commands.
-    fn rules(&self, prefix: &str, commands: &[String]) -> Vec<String> {
-        let frame = self.frame.iter().map(|rule| rule.replace("shop:", &format!("{prefix}:")));
-        frame.chain(commands.iter().map(|command| format!("+{command}"))).collect()
-    }
-
     fn without(&self, left_out: &str) -> Vec<String> {
         self.needed.iter().filter(|command| *command != left_out).cloned().collect()
     }
 
     fn with(&self, extra: &[&str]) -> Vec<String> {
-        assert!(extra.iter().all(|extra| self.extra.iter().any(|known| known == extra)));
+        let known = extra_commands();
+        assert!(extra.iter().all(|extra| known.iter().any(|known| known == extra)));
         self.needed.iter().cloned().chain(extra.iter().map(|extra| (*extra).to_owned())).collect()
     }
 
@@ -154,19 +120,26 @@ impl Rules {
     async fn known_to(&self, server: &Redis) -> Vec<String> {
         let mut known = self.needed.clone();
         let mut unknown = BTreeSet::new();
-        for command in &self.extra {
+        for command in &extra_commands() {
             let info = run(server, &["COMMAND", "INFO", command]).await;
             match info.as_slice().unwrap()[0].as_slice() {
                 Some(_) => known.push(command.clone()),
-                None => drop(unknown.insert(command.as_str())),
+                None => drop(unknown.insert(command.clone())),
             }
         }
         assert!(
-            unknown.is_subset(&BTreeSet::from(["client|setinfo", "delex", "delifeq"])),
+            unknown.is_subset(&["client|setinfo", "delex", "delifeq"].map(str::to_owned).into()),
             "{unknown:?}"
         );
         known
     }
+}
+
+/// What is needed where there is more.
+fn extra_commands() -> Vec<String> {
+    let extra = rules::commands(rules::block(1));
+    assert!(extra.len() > 5);
+    extra
 }
 
 async fn create(server: &Redis, name: &str, rules: &[String]) {

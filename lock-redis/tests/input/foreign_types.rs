@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_conformance::time::{eventually, scaled, soon};
-use lock_testkit::{Flavour, Redis, RedisOptions};
+use lock_testkit::{Flavour, Redis, RedisOptions, fuzz};
 use lockcore::ErrorKind::{Backend, Lost, NotHeld};
 use lockcore::{LossCause, Renewal};
 
@@ -146,6 +146,69 @@ async fn a_foreign_key_says_nothing_of_what_is_in_it() {
     let error = fails("a look", locks.inspect("secret")).await;
     says(&error, Backend, &["inspect", "something else"]);
     assert_eq!(keys(&server).await, ["leasehold:secret"]);
+}
+
+/// Bytes of all sorts, of the types that are expected there.
+#[tokio::test]
+async fn garbage_in_our_own_layout_is_an_answer_or_an_error() {
+    let server = server().await;
+    let locks = connect(at(&server)).await;
+    let mut dice = fuzz::dice();
+    for _ in 0..fuzz::cases(60, 2_000) {
+        let mut resp = server.resp().await;
+        let id = format!("{:032x}", dice.u128(..));
+        let has_holder = dice.bool();
+        let bits = dice.u8(..);
+        for (bit, key) in ["q", "s", "r", "f"].into_iter().enumerate() {
+            let key = format!("{{leasehold:planted}}:{key}");
+            let (words, score) = (words(&mut dice, &id), dice.i64(..).to_string());
+            let (member, value) = (id.as_bytes(), words.as_slice());
+            let command: &[&[u8]] = match bit {
+                _ if bits & 1 << bit == 0 => continue,
+                0 | 1 => &[b"ZADD", key.as_bytes(), score.as_bytes(), member],
+                2 => &[b"HSET", key.as_bytes(), member, value],
+                _ => &[b"SET", key.as_bytes(), value],
+            };
+            resp.command(command).await;
+        }
+        if has_holder {
+            let value = words(&mut dice, &id);
+            resp.command(&[b"SET", &b"leasehold:planted"[..], &value]).await;
+        }
+        let mutex = locks.mutex("planted").unwrap();
+        let tried = soon("a try", mutex.try_lock()).await;
+        assert!(!has_holder || !matches!(tried, Ok(Some(_))), "{bits}: {tried:?}");
+        let waited = mutex.try_lock_for(Duration::from_millis(1));
+        let (table, slots) =
+            (locks.rw_lock("planted").unwrap(), locks.semaphore("planted", 2).unwrap());
+        let _ = soon("a wait", waited).await;
+        let _ = soon("a reader", table.try_read()).await;
+        let _ = soon("a permit", slots.try_acquire()).await;
+        let _ = soon("a look", locks.inspect("planted")).await;
+        drop(tried);
+        run(&server, &["FLUSHALL"]).await;
+    }
+    soon("afterwards", locks.mutex("clean").unwrap().lock())
+        .await
+        .unwrap()
+        .release()
+        .await
+        .unwrap();
+}
+
+/// What the driver might have written, with something else in it.
+fn words(dice: &mut fastrand::Rng, id: &str) -> Vec<u8> {
+    let head = [
+        format!("lh x {id} "),
+        format!("lh x {id} 1700000000000 a"),
+        format!("1700000000000 x {id} 7 5000 "),
+        "lh s".to_owned(),
+        "lh p".to_owned(),
+        String::new(),
+    ];
+    let mut words = head[dice.usize(..head.len())].clone().into_bytes();
+    words.extend(fuzz::bytes(dice, 24));
+    words
 }
 
 fn mode_name(is_try: bool) -> &'static str {

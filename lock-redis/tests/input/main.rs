@@ -15,13 +15,15 @@ mod options;
 mod python;
 mod reach;
 mod revoked;
+#[path = "../shared/rules.rs"]
+mod rules;
 mod tls;
 
-use std::error::Error as _;
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use lock_conformance::error_text;
 use lock_conformance::time::{eventually, scaled, soon};
 use lock_redis::RedisConfig;
 use lock_testkit::{Flavour, Redis, RedisOptions, Value};
@@ -67,15 +69,8 @@ async fn fails_within<T: Debug>(
 /// Neither the error nor what caused it shows a password.
 #[track_caller]
 fn keeps_secrets(error: &Error) {
-    let mut texts = vec![error.to_string(), format!("{error:?} {error:#?}")];
-    let mut source = error.source();
-    while let Some(error) = source {
-        texts.push(format!("{error} {error:?}"));
-        source = error.source();
-    }
-    for text in texts {
-        assert!(!text.contains(CANARY), "a password is shown: {text}");
-    }
+    let text = error_text(error);
+    assert!(!text.contains(CANARY), "a password is shown: {text}");
 }
 
 /// The error is of this kind, and its message names what would mend it.

@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
-use lock_testkit::{Redis, key_slot};
-use proptest::prelude::{Strategy, any};
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use lock_testkit::{Redis, fuzz, key_slot};
 
 use super::{at, connect, keys, run, server};
 
 #[tokio::test]
 async fn odd_names_are_apart_and_leave_the_keys_of_others_alone() {
     let server = server().await;
-    let names = names();
+    let names = fuzz::names(&mut fuzz::dice(), fuzz::cases(300, 5_000));
     let planted = plant(&server, &names).await;
     let locks = connect(at(&server)).await;
 
@@ -69,76 +66,6 @@ async fn the_keys_of_a_name_are_in_one_slot_of_a_cluster() {
         waiter.abort();
         held.release().await.unwrap();
     }
-}
-
-/// Names that look like something else, and random ones: 300 in all.
-fn names() -> Vec<String> {
-    let long = "x".repeat(512);
-    let mut names: Vec<String> = [
-        "{x}:q",
-        "{x}:f",
-        "x",
-        "x:q",
-        "{leasehold:x}:q",
-        "leasehold:x",
-        "a:wake:0",
-        "wake:0",
-        "*",
-        "?",
-        "[a]",
-        "..",
-        ".",
-        "/",
-        "//",
-        "a/",
-        "a//",
-        "/a",
-        "a/../b",
-        "\0",
-        "\n",
-        "\r\n",
-        " ",
-        "  ",
-        "%",
-        "%00",
-        "%2F",
-        "A",
-        "a",
-        "é",
-        "e\u{301}",
-        "🔒",
-        "\u{202e}",
-        "lh x",
-        "lh s",
-        "+",
-        "$6",
-        "-1",
-        "0",
-        "{",
-        "}",
-        "{}",
-        "{}{a}",
-        "SET",
-        "\u{feff}",
-        "\\",
-        "'",
-        "\"",
-    ]
-    .map(str::to_owned)
-    .into();
-    names.extend([long.clone(), format!("{}y", &long[1..]), "\u{1f512}".repeat(128)]);
-    let mut runner = TestRunner::deterministic();
-    let (any_text, alike) = (any::<String>(), "[ab{}:%/ ]{1,6}");
-    while names.len() < 300 {
-        let name = match names.len() % 2 {
-            0 => any_text.new_tree(&mut runner).unwrap().current(),
-            _ => alike.new_tree(&mut runner).unwrap().current(),
-        };
-        if (1..=512).contains(&name.len()) && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 /// Puts keys of others where one that is careless with names would meet them.

@@ -12,23 +12,43 @@ use lockcore::Ttl;
 
 use crate::link::Link;
 use crate::records;
+use crate::rules::Rules;
 
 /// One server, each client with a link of its own.
 struct Single {
     server: Redis,
+    /// Who the clients are, where they are somebody.
+    login: Option<(&'static str, &'static str)>,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
 impl Single {
     async fn start(flavour: Flavour) -> Self {
         // What is confirmed is safe: a restart loses nothing.
-        let server = Redis::options(flavour).append_only().start().await;
-        Self { server, links: Mutex::default() }
+        let options = Redis::options(flavour).append_only();
+        Self { server: options.start().await, login: None, links: Mutex::default() }
+    }
+
+    /// Its clients may do what the README says that they must, and nothing else.
+    async fn for_a_worker(flavour: Flavour) -> Self {
+        let rules = Rules::documented();
+        let rules = rules.rules(RedisConfig::DEFAULT_PREFIX, &rules.needed).join(" ");
+        let options = Redis::options(flavour).append_only();
+        let options = options.user(&format!("{WORKER} on >{PASSWORD} {rules}"));
+        Self {
+            server: options.start().await,
+            login: Some((WORKER, PASSWORD)),
+            links: Mutex::default(),
+        }
     }
 
     async fn client(&self, max_waiters: usize) -> Client {
         let link = Arc::new(Link::to(self.server.addr()).await);
         let config = patient(RedisConfig::single("127.0.0.1", link.port()), max_waiters);
+        let config = match self.login {
+            Some((user, password)) => config.login(Some(user), password),
+            None => config,
+        };
         let lock = Arc::new(config.connect().await.unwrap());
         link.belongs_to(lock.clone());
         self.links.lock().unwrap().push(link.clone());
@@ -44,7 +64,7 @@ fn patient(config: RedisConfig, max_waiters: usize) -> RedisConfig {
 }
 
 macro_rules! single {
-    ($harness:ident, $backend:literal, $flavour:expr) => {
+    ($harness:ident, $backend:literal, $start:expr) => {
         pub(crate) struct $harness(Single);
 
         #[async_trait]
@@ -53,7 +73,7 @@ macro_rules! single {
             const OPT_OUTS: &'static [(&'static str, &'static str)] = &[];
 
             async fn start() -> Self {
-                Self(Single::start($flavour).await)
+                Self($start.await)
             }
 
             async fn client(&self) -> Client {
@@ -103,8 +123,8 @@ macro_rules! single {
     };
 }
 
-single!(OnRedis, "redis", Flavour::Redis);
-single!(OnValkey, "redis (valkey)", Flavour::Valkey);
+single!(OnRedis, "redis", Single::for_a_worker(Flavour::Redis));
+single!(OnValkey, "redis (valkey)", Single::start(Flavour::Valkey));
 
 /// A cluster of three.
 pub(crate) struct OnCluster(Cluster);
@@ -200,5 +220,7 @@ fn short_ttl() -> Ttl {
     Ttl::new(scaled(Duration::from_millis(600))).unwrap()
 }
 
+const WORKER: &str = "worker";
+const PASSWORD: &str = "c4nary-7f31e9";
 /// Expiry is to the millisecond; the rest is for two busy cores.
 const SLACK: Duration = Duration::from_millis(500);

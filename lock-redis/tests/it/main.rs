@@ -5,6 +5,8 @@
 mod harness;
 mod link;
 mod records;
+#[path = "../shared/rules.rs"]
+mod rules;
 mod specific;
 
 mod redis {

@@ -6,7 +6,7 @@ use lock_zk::ZkConfig;
 use lockcore::ErrorKind::{InvalidConfig, Unauthorized};
 use lockcore::Locks;
 
-use super::{CANARY, Stage, connect, fails, queue, says, turn, waiting};
+use super::{CANARY, Stage, connect, fails, queue, rights, says, turn, waiting};
 
 #[tokio::test]
 async fn nodes_are_for_the_user_who_made_them_alone() {
@@ -143,11 +143,10 @@ async fn rights_that_are_missing_are_named_at_connect() {
 }
 
 #[tokio::test]
-async fn the_rights_that_messages_name_are_all_that_is_needed() {
+async fn the_rights_that_the_readme_gives_are_all_that_is_needed() {
     let stage = Stage::new().await;
     stage.make("x").await;
-    let needed = ZkAcl::CREATE | ZkAcl::DELETE | ZkAcl::READ | ZkAcl::WRITE;
-    let acl = [ZkAcl::user("worker", CANARY, needed)];
+    let acl = [rights::documented("worker", CANARY)];
     for path in [stage.at("x"), format!("/{}", stage.prefix)] {
         assert!(stage.server.set_acl(&path, &acl).await);
     }
@@ -178,6 +177,20 @@ async fn odd_users_and_passwords_are_taken_as_they_are() {
         assert_eq!(acl, [ZkAcl::user(user, password, ZkAcl::ALL)]);
         held.release().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_client_and_its_locks_do_not_print_its_password() {
+    let stage = Stage::new().await;
+    let lock = stage.config().login("worker", CANARY).connect().await.unwrap();
+    let locks = Locks::new(lock.clone());
+    let mutex = locks.mutex("printed").unwrap();
+    let guard = mutex.lock().await.unwrap();
+    let picture = locks.inspect("printed").await.unwrap();
+    let node = lock.while_held(guard.token()).unwrap();
+    let text = format!("{lock:#?} {locks:?} {mutex:?} {guard:#?} {picture:?} {node:?}");
+    assert!(!text.contains(CANARY), "{text}");
+    guard.release().await.unwrap();
 }
 
 /// The server takes what is before the first colon for the user.

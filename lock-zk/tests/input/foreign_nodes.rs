@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_conformance::time::{eventually, soon};
-use lock_testkit::{ZkAcl, ZkClient, ZkMode};
+use lock_testkit::{ZkAcl, ZkClient, ZkMode, fuzz};
 use lockcore::ErrorKind::Backend;
 use lockcore::{Locks, Mode};
 
@@ -176,6 +176,38 @@ async fn garbage_in_our_own_layout_is_shown_as_somebody() {
             assert!(!matches!(tried, Ok(Some(_))), "{mode} {value:?}: {tried:?}");
             other.leave().await;
         }
+    }
+    is_free(&stage, &locks).await;
+}
+
+/// Names of all that ZooKeeper takes, and values of all bytes.
+#[tokio::test]
+async fn random_garbage_of_a_session_is_never_taken_for_nobody() {
+    let (stage, locks) = start().await;
+    let mut dice = fuzz::dice();
+    let id = "01234567-89ab-cdef-0123-456789abcdef";
+    for _ in 0..fuzz::cases(60, 2_000) {
+        let parts = ["_c_", id, "-s", "-p3", "-lock-", "lock-", "", "-2147483648"];
+        let mut node = String::new();
+        for _ in 0..3 {
+            node += parts[dice.usize(..parts.len())];
+            let odd = fuzz::text(&mut dice, 0..=1);
+            let taken = |c: &char| c.is_ascii_graphic() && *c != '/' || c.is_alphabetic();
+            node.extend(odd.chars().filter(taken).filter(|c| *c < '\u{d7ff}'));
+        }
+        let heads = ["lh1 x 1700000000000 ", "lh1 p", "lh1 ", ""];
+        let mut value = heads[dice.usize(..heads.len())].as_bytes().to_vec();
+        value.extend(fuzz::bytes(&mut dice, 60));
+        let mut other = Other::plant_with(&stage, &node, &value).await;
+        // With more digits than a number has, it is nobody's.
+        match soon("a look", locks.inspect("planted")).await {
+            Ok(picture) => assert_eq!(picture.holders().len(), 1, "{node:?}: {picture:?}"),
+            Err(error) => says(&error, Backend, &["no contender"]),
+        }
+        let tried = soon("a try", locks.mutex("planted").unwrap().try_lock()).await;
+        assert!(!matches!(tried, Ok(Some(_))), "{node:?} {value:?}: {tried:?}");
+        let _ = soon("a reader", locks.rw_lock("planted").unwrap().try_read()).await;
+        other.leave().await;
     }
     is_free(&stage, &locks).await;
 }

@@ -10,23 +10,26 @@ use lock_zk::ZkConfig;
 use lockcore::Ttl;
 
 use crate::link::Link;
-use crate::store::Store;
+use crate::store::{PASSWORD, Store, WORKER};
 
 /// One store, each client with a link of its own.
 struct Tested {
     store: Arc<Store>,
+    /// Whether its clients are a user, who may do what the README says and nothing else.
+    has_users: bool,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
 impl Tested {
-    fn new(store: Store) -> Self {
-        Self { store: Arc::new(store), links: Mutex::default() }
+    fn new(store: Store, has_users: bool) -> Self {
+        Self { store: Arc::new(store), has_users, links: Mutex::default() }
     }
 
     async fn client(&self, max_waiters: usize) -> Client {
         let link = Arc::new(Link::to(self.store.clone()).await);
         let config = ZkConfig::new(link.members()).chroot(self.store.chroot()).unwrap();
         let config = patient(config, max_waiters);
+        let config = if self.has_users { config.login(WORKER, PASSWORD) } else { config };
         let lock = Arc::new(config.connect().await.unwrap());
         link.belongs_to(lock.clone());
         self.links.lock().unwrap().push(link.clone());
@@ -49,7 +52,7 @@ async fn count(store: &Store) -> usize {
 }
 
 macro_rules! harness {
-    ($harness:ident, $backend:literal, $store:expr) => {
+    ($harness:ident, $backend:literal, $store:expr, $has_users:literal) => {
         pub(crate) struct $harness(Tested);
 
         #[async_trait]
@@ -59,7 +62,7 @@ macro_rules! harness {
                 &[("r02_tokens_rise_over_a_loss_of_data", LOST_DATA)];
 
             async fn start() -> Self {
-                Self(Tested::new($store.await))
+                Self(Tested::new($store.await, $has_users))
             }
 
             async fn client(&self) -> Client {
@@ -108,8 +111,8 @@ macro_rules! harness {
     };
 }
 
-harness!(OnZk, "zk", Store::single());
-harness!(OnEnsemble, "zk (ensemble)", Store::ensemble());
+harness!(OnZk, "zk", Store::for_a_worker(PREFIX), true);
+harness!(OnEnsemble, "zk (ensemble)", Store::ensemble(), false);
 
 const LOST_DATA: &str = "tokens are numbers of the store's transactions: one that lost its data, \
                          which takes the loss of most members, counts anew";

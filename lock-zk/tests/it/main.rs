@@ -4,6 +4,8 @@
 
 mod harness;
 mod link;
+#[path = "../shared/rights.rs"]
+mod rights;
 mod specific;
 mod store;
 

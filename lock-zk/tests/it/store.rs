@@ -9,6 +9,8 @@ use lock_testkit::{Zk, ZkEnsemble, ZkMode};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock};
 
+use crate::rights;
+
 /// The part of a store that one case has.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -31,10 +33,19 @@ enum Servers {
 }
 
 impl Store {
-    pub(crate) async fn single() -> Self {
+    async fn single() -> Self {
         static SINGLE: OnceCell<Arc<Shared>> = OnceCell::const_new();
         let start = || async { Servers::Single(Box::new(Zk::start().await)) };
         Self::of(SINGLE.get_or_init(|| Shared::start(start)).await).await
+    }
+
+    /// As [`single`](Self::single), with the directory of locks that the README's recipe makes.
+    pub(crate) async fn for_a_worker(directory: &str) -> Self {
+        let store = Self::single().await;
+        let acl = [rights::documented(WORKER, PASSWORD)];
+        let path = format!("{}{directory}", store.chroot);
+        store.any().create_with(&path, "", ZkMode::Persistent, &acl).await;
+        store
     }
 
     pub(crate) async fn ensemble() -> Self {
@@ -110,3 +121,6 @@ static SERVERS: LazyLock<Handle> = LazyLock::new(|| {
     thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
     handle
 });
+
+pub(crate) const WORKER: &str = "worker";
+pub(crate) const PASSWORD: &str = "c4nary-7f31e9";
