@@ -91,7 +91,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Begins `count` works on `slow`, which may be slow and has a TTL that does not end meanwhile, and
+/// Begins `count` works on `slow`, which may be slow but renews what it holds in time, and
 /// drops them: at each of their first await points in turn, and at random times. `holder` is another
 /// client of the store, which holds what is busy. Returns when everything that was asked for is done
 /// or dropped; what has to be cleaned up may still be on its way.
