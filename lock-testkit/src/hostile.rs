@@ -307,7 +307,8 @@ const DRIP: Duration = Duration::from_millis(2);
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { carried: |bytes| Vec::from([0..bytes.len()]), tame: |_| () };
+    const SHAPE: Shape =
+        Shape { carried: |bytes| std::iter::once(0..bytes.len()).collect(), tame: |_| () };
 
     #[tokio::test]
     async fn a_relay_passes_what_clients_say_and_spoils_the_answers() {
