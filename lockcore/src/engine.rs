@@ -2,23 +2,20 @@
 
 mod shutdown;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::acquisition::Acquisition;
 use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
 use crate::engine_lease::Grant;
 use crate::keeper::{Keeper, Tenure};
+use crate::rt::{AtomicU64, Handle, HashMap, Mutex, MutexGuard, timeout, watch};
 use crate::tally::Tally;
 use crate::withdrawal::Withdrawal;
 use crate::{
@@ -122,7 +119,7 @@ impl<D: Driver> Engine<D> {
             closing: watch::Sender::new(false),
             shutdown: Mutex::default(),
             left_until: AtomicU64::new(0),
-            active: Mutex::new(Active { asks: HashMap::new(), holds: HashMap::new() }),
+            active: Mutex::new(Active { asks: HashMap::default(), holds: HashMap::default() }),
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         });

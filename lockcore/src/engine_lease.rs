@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Withdrawn};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
+use crate::rt::AtomicBool;
 use crate::withdrawal::Withdrawal;
 use crate::{
     BootInstant, Error, ErrorKind, FencingToken, Lease, LockName, LossCause, Released, Renewal,
@@ -183,6 +184,7 @@ impl<D: Driver> Lease for EngineLease<D> {
                 return cause;
             }
             tokio::select! {
+                biased;
                 _ = self.grant.own.ended() => {}
                 _ = self.grant.tenure.term.ended() => {}
             }

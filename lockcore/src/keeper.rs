@@ -1,20 +1,17 @@
 //! The one renewal loop.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::audit;
 use crate::clock::sleep_until;
 use crate::driver::{Driver, Renewed, Sessions};
 use crate::engine::Shared;
+use crate::rt::{AtomicBool, AtomicU64, Handle, JoinSet, Mutex, MutexGuard, Notify, timeout};
 use crate::{BootInstant, Error, LossCause, Result, Term, Ttl, term};
 
 /// A session with the time that it is valid for: what is renewed, and lost, as one.
@@ -200,9 +197,10 @@ async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>, client: Weak<Share
             batches.spawn(give_up(driver.clone(), lost));
         }
         tokio::select! {
-            () = schedule.changed.notified() => {}
+            biased;
             // A driver that panicked takes its batch along: those deadlines will pass.
             Some(_) = batches.join_next(), if !batches.is_empty() => {}
+            () = schedule.changed.notified() => {}
             () = sleep_until(next), if next != BootInstant::FAR => {}
         }
     }

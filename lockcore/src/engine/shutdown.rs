@@ -3,11 +3,9 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError, Weak};
 
-use tokio::sync::watch;
-use tokio::time::timeout;
-
 use super::Shared;
 use crate::driver::Driver;
+use crate::rt::{timeout, watch};
 use crate::{BootInstant, Error, LossCause, Result};
 
 impl<D: Driver> Shared<D> {
