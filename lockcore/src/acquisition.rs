@@ -50,8 +50,8 @@ impl<D: Driver> Acquisition<D> {
         shared: Arc<Shared<D>>,
         entry: Arc<Entry>,
         departure: Arc<Departure>,
+        job: Job,
     ) -> Self {
-        let job = shared.asking.start();
         Self { shared, entry, departure, _job: job }
     }
 

@@ -74,7 +74,7 @@ impl Default for EngineConfig {
 
 /// What stands in the store, or may.
 struct Active<D: Driver> {
-    /// Who asks or waits, and what takes it out.
+    /// Who asks, waits or is being released, and what takes it out.
     asks: HashMap<EntryId, Withdrawal<D>>,
     holds: HashMap<EntryId, Weak<Grant<D>>>,
 }
@@ -141,6 +141,8 @@ impl<D: Driver> Engine<D> {
     async fn acquire(&self, request: &Request, waits: bool) -> Result<Option<Box<dyn Lease>>> {
         let shared = &self.shared;
         shared.driver.guarantees().check_ttl(request.ttl())?;
+        // Before we look: a shutdown that we do not see waits for us.
+        let job = shared.asking.start();
         if shared.is_closing() {
             return Err(Error::closed());
         }
@@ -149,7 +151,7 @@ impl<D: Driver> Engine<D> {
         }
         let entry = Arc::new(Entry::new(request, waits)?);
         let departure = Arc::<Departure>::default();
-        let work = Acquisition::new(shared.clone(), entry, departure.clone()).run();
+        let work = Acquisition::new(shared.clone(), entry, departure.clone(), job).run();
         let lease = Detached::new(work, departure, shared.runtime.clone()).await?;
         Ok(lease.map(|lease| Box::new(lease) as _))
     }
@@ -210,6 +212,9 @@ impl<D: Driver> Shared<D> {
         let ttl = entry.request().ttl();
         // One opens, the others wait for it.
         let _turn = self.opening.lock().await;
+        if self.is_closing() {
+            return Err(Error::closed());
+        }
         if let Some(tenure) = self.valid_tenure(ttl) {
             return Ok(tenure);
         }
@@ -249,9 +254,16 @@ impl<D: Driver> Shared<D> {
         !self.is_closing()
     }
 
-    /// It asks no more.
-    pub(crate) fn asked(&self, id: EntryId) {
-        remove(&mut self.active().asks, id);
+    /// Remembers how to take out a hold that is being released.
+    pub(crate) fn releases(&self, id: EntryId, withdrawal: Withdrawal<D>) {
+        let mut active = self.active();
+        remove(&mut active.holds, id);
+        active.asks.insert(id, withdrawal);
+    }
+
+    /// It asks no more; false when the shutdown takes it out.
+    pub(crate) fn asked(&self, id: EntryId) -> bool {
+        remove(&mut self.active().asks, id)
     }
 
     /// It holds no more.
@@ -376,11 +388,12 @@ impl<D: Driver> Shared<D> {
     }
 }
 
-fn remove<T>(map: &mut HashMap<EntryId, T>, id: EntryId) {
-    map.remove(&id);
+fn remove<T>(map: &mut HashMap<EntryId, T>, id: EntryId) -> bool {
+    let was_there = map.remove(&id).is_some();
     if map.capacity() > SHRINK_FROM && map.len() < map.capacity() / 8 {
         map.shrink_to(map.len() * 2);
     }
+    was_there
 }
 
 const SHRINK_FROM: usize = 64;

@@ -120,7 +120,7 @@ impl<S> Keeper<S> {
         !self.schedule.is_over.load(SeqCst)
     }
 
-    /// Sends no renewal of `tenure` from here on.
+    /// Begins no renewal of `tenure` from here on.
     pub(crate) fn stop(&self, tenure: &Tenure<S>) {
         let mut due = self.schedule.due();
         // Under the mutex: a batch that comes back puts it in again only if it is kept.
@@ -230,8 +230,13 @@ async fn renew<D: Driver>(
     driver: Arc<D>,
     schedule: Arc<Schedule<D::Session>>,
     client: Weak<Shared<D>>,
-    batch: Vec<Arc<Tenure<D::Session>>>,
+    mut batch: Vec<Arc<Tenure<D::Session>>>,
 ) {
+    // The batch was taken out before this task began, and some of it may be given back since.
+    batch.retain(|tenure| tenure.renews.load(SeqCst));
+    if batch.is_empty() {
+        return;
+    }
     let backend = driver.guarantees().backend();
     let shortest = batch.iter().map(|tenure| tenure.ttl).min().unwrap_or_default();
     let sessions: Vec<_> = batch.iter().map(|tenure| tenure.session.clone()).collect();
