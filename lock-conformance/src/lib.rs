@@ -4,6 +4,8 @@
 pub mod cancel;
 #[doc(hidden)]
 pub mod cases;
+#[cfg(shuttle)]
+pub mod explore;
 pub mod fake;
 mod harness;
 pub mod history;
