@@ -6,6 +6,8 @@ pub mod cancel;
 #[doc(hidden)]
 pub mod cases;
 mod error_text;
+#[cfg(shuttle)]
+pub mod explore;
 pub mod fake;
 mod harness;
 pub mod history;

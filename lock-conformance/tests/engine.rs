@@ -356,6 +356,24 @@ async fn an_unpolled_acquisition_stalls_nobody() {
     }
 }
 
+/// A release that is neither polled nor dropped is made by the shutdown, and tells so when it is polled
+/// again.
+#[tokio::test]
+async fn an_unpolled_release_is_made_by_the_shutdown() {
+    for sessions in ALL {
+        let store = FakeStore::new(sessions);
+        let client = client(&store);
+        let held = take(&client, &long()).await;
+        let mut stuck = ByHand::new(held.release());
+        client.link.delay(Duration::from_millis(5), Duration::ZERO);
+        assert!(stuck.poll().is_pending());
+        soon("shutdown", client.engine.shutdown()).await.unwrap();
+        assert_eq!(store.records(), 0);
+        let Poll::Ready(end) = stuck.poll() else { panic!("it does not see its end") };
+        end.unwrap();
+    }
+}
+
 /// A runtime that is gone: typed errors, no panic.
 #[test]
 fn without_its_runtime_a_client_is_closed() {

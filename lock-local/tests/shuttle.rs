@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use lock_conformance::cancel::UpTo;
+use lock_conformance::explore::explore;
 use lock_local::{LocalLease, LocalLock};
 use lockcore::{
     ErrorKind, Lease as _, Lock as _, LockName, LossCause, Mode, Renewal, Request, Ttl,
@@ -19,21 +20,8 @@ use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::sync::Mutex;
 use shuttle::thread;
 
+const SCHEDULES: usize = 20_000;
 const TTL: Duration = Duration::from_secs(10);
-
-/// How many schedules each test explores.
-fn schedules() -> usize {
-    let default = 20_000;
-    std::env::var("SHUTTLE_ITERATIONS").map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// Half of the schedules by chance, half with few but well-placed switches.
-fn explore(scenario: impl Fn() + Send + Sync + 'static) {
-    let scenario = Arc::new(scenario);
-    let other = scenario.clone();
-    shuttle::check_random(move || scenario(), schedules() / 2);
-    shuttle::check_pct(move || other(), schedules() / 2, 3);
-}
 
 fn request(mode: Mode) -> Request {
     Request::new(LockName::new("name").expect("a name"), mode)
@@ -66,7 +54,7 @@ fn hold(inside: &AtomicUsize, mode: Mode, lease: LocalLease) {
 /// Three threads lock, try, wait and give up, as readers and writers; in the end nothing is left.
 #[test]
 fn lock_try_cancel_release() {
-    explore(|| {
+    explore(SCHEDULES, || {
         let store = LocalLock::new();
         let inside = Arc::new(AtomicUsize::new(0));
         let worker = |_| {
@@ -99,7 +87,7 @@ fn lock_try_cancel_release() {
 /// A grant on its way meets a waiter that goes: the next one has it, never nobody.
 #[test]
 fn a_grant_meets_a_drop() {
-    explore(|| {
+    explore(SCHEDULES, || {
         let store = LocalLock::new();
         let held = store.try_acquire(&request(Mode::Exclusive)).expect("open").expect("free");
         let releases = thread::spawn(move || drop(held));
@@ -124,7 +112,7 @@ fn a_grant_meets_a_drop() {
 /// and no token comes twice.
 #[test]
 fn expire_renew_release() {
-    explore(|| {
+    explore(SCHEDULES, || {
         let store = LocalLock::new();
         let held: Arc<Mutex<Vec<Arc<LocalLease>>>> = Arc::default();
         let worker = |renews: bool| {
@@ -169,7 +157,7 @@ fn expire_renew_release() {
 /// whoever belongs to another client is served.
 #[test]
 fn shutdown_meets_everything() {
-    explore(|| {
+    explore(SCHEDULES, || {
         let store = LocalLock::new();
         let closing = store.sibling();
         let ends = {

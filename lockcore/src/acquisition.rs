@@ -9,6 +9,7 @@ use crate::engine::Shared;
 use crate::engine_lease::{EngineLease, Grant};
 use crate::keeper::Tenure;
 use crate::pace::Pace;
+use crate::rt::sleep;
 use crate::tally::Job;
 use crate::withdrawal::Withdrawal;
 use crate::{BootInstant, Error, ErrorKind, FencingToken, LossCause, Renewal, Result, Ttl, term};
@@ -49,8 +50,8 @@ impl<D: Driver> Acquisition<D> {
         shared: Arc<Shared<D>>,
         entry: Arc<Entry>,
         departure: Arc<Departure>,
+        job: Job,
     ) -> Self {
-        let job = shared.asking.start();
         Self { shared, entry, departure, _job: job }
     }
 
@@ -89,7 +90,7 @@ impl<D: Driver> Acquisition<D> {
                 () = self.shared.closing() => Err(Stop::Closing),
                 cause = session_end(&seat) => Err(Stop::SessionLost(cause)),
                 wake = self.shared.driver.wake(&seat.session, &self.entry) => Ok(Some(wake)),
-                () = tokio::time::sleep(pause) => Ok(None),
+                () = sleep(pause) => Ok(None),
             };
             answer = match waited {
                 Ok(wake) => match self.look(&seat, wake, answer.sent, &mut pace).await {
@@ -187,7 +188,7 @@ impl<D: Driver> Acquisition<D> {
                                have left is being withdrawn";
                 return Err(Error::indeterminate(until, message).with_source(error));
             }
-            tokio::time::sleep(pace.backoff()).await;
+            sleep(pace.backoff()).await;
         }
         Err(Error::new(ErrorKind::Backend, "no attempt was made"))
     }
@@ -216,7 +217,7 @@ impl<D: Driver> Acquisition<D> {
             }
             Some(Ok(Wake::Check)) | None => {}
             // The way of notifications is broken: look, but not in a frenzy.
-            Some(Err(_)) => tokio::time::sleep(pace.backoff()).await,
+            Some(Err(_)) => sleep(pace.backoff()).await,
         }
         let sent = BootInstant::now();
         let command = self.shared.driver.check(&seat.session, &self.entry);
@@ -231,7 +232,7 @@ impl<D: Driver> Acquisition<D> {
                 if seat.tenure.is_none() && is_over {
                     return Err(place_lost(LossCause::Expired).with_source(error));
                 }
-                tokio::time::sleep(pace.backoff()).await;
+                sleep(pace.backoff()).await;
                 let standing = Standing::Queued { recheck: Some(Duration::ZERO) };
                 Ok(Answer { standing, sent: found_waiting })
             }

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+#[cfg(shuttle)]
+use crate::rt::boot_nanos;
+use crate::rt::sleep;
+
 /// A point on the boot-time clock.
 ///
 /// On Linux and Android this is `CLOCK_BOOTTIME`: it never steps, and it counts the time that the
@@ -107,7 +111,7 @@ pub async fn sleep_until(at: BootInstant) {
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(SLICE)).await;
+        sleep(left.min(SLICE)).await;
     }
 }
 
@@ -115,7 +119,7 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(shuttle)))]
 fn boot_nanos() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
@@ -129,7 +133,7 @@ fn boot_nanos() -> u64 {
         .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(unix, shuttle)))]
 fn boot_nanos() -> u64 {
     use std::sync::LazyLock;
     use std::time::Instant;

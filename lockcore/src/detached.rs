@@ -3,13 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, ready};
 
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
-
 use crate::BootInstant;
+use crate::rt::{AtomicBool, AtomicU64, Handle, Notify};
 
 /// Work that its caller polls, so that it costs no task of its own; when the caller drops it, it
 /// becomes one and runs to its end.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use crate::rt::{fill_random, process_id};
 use crate::{
     BootInstant, Error, ErrorKind, FencingToken, Guarantees, Inspection, LockName, LossCause,
     Request, Result,
@@ -242,9 +243,9 @@ struct Pool {
 impl Pool {
     fn draw(&mut self) -> Result<u128> {
         // A fork has the same bytes, and must not give the same ids.
-        let process = std::process::id();
+        let process = process_id();
         if self.left == 0 || self.process != process {
-            getrandom::fill(&mut self.bytes).map_err(|error| {
+            fill_random(&mut self.bytes).map_err(|error| {
                 Error::new(ErrorKind::Backend, format!("no randomness for an owner id: {error}"))
             })?;
             (self.left, self.process) = (IDS, process);

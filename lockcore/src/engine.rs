@@ -2,23 +2,20 @@
 
 mod shutdown;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::acquisition::Acquisition;
 use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
 use crate::engine_lease::Grant;
 use crate::keeper::{Keeper, Tenure};
+use crate::rt::{AtomicU64, Handle, HashMap, Mutex, MutexGuard, timeout, watch};
 use crate::tally::Tally;
 use crate::withdrawal::Withdrawal;
 use crate::{
@@ -77,8 +74,9 @@ impl Default for EngineConfig {
 
 /// What stands in the store, or may.
 struct Active<D: Driver> {
-    /// Who asks or waits, and what takes it out.
-    asks: HashMap<EntryId, (Arc<Departure>, Withdrawal<D>)>,
+    /// Who asks, waits or is being released, and what takes it out; with those who ask or wait, what
+    /// tells them that nobody is interested any more.
+    asks: HashMap<EntryId, (Option<Arc<Departure>>, Withdrawal<D>)>,
     holds: HashMap<EntryId, Weak<Grant<D>>>,
 }
 
@@ -122,7 +120,7 @@ impl<D: Driver> Engine<D> {
             closing: watch::Sender::new(false),
             shutdown: Mutex::default(),
             left_until: AtomicU64::new(0),
-            active: Mutex::new(Active { asks: HashMap::new(), holds: HashMap::new() }),
+            active: Mutex::new(Active { asks: HashMap::default(), holds: HashMap::default() }),
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         });
@@ -144,6 +142,8 @@ impl<D: Driver> Engine<D> {
     async fn acquire(&self, request: &Request, waits: bool) -> Result<Option<Box<dyn Lease>>> {
         let shared = &self.shared;
         shared.driver.guarantees().check_ttl(request.ttl())?;
+        // Before we look: a shutdown that we do not see waits for us.
+        let job = shared.asking.start();
         if shared.is_closing() {
             return Err(Error::closed());
         }
@@ -152,7 +152,7 @@ impl<D: Driver> Engine<D> {
         }
         let entry = Arc::new(Entry::new(request, waits)?);
         let departure = Arc::<Departure>::default();
-        let work = Acquisition::new(shared.clone(), entry, departure.clone()).run();
+        let work = Acquisition::new(shared.clone(), entry, departure.clone(), job).run();
         let lease = Detached::new(work, departure, shared.runtime.clone()).await?;
         Ok(lease.map(|lease| Box::new(lease) as _))
     }
@@ -213,6 +213,9 @@ impl<D: Driver> Shared<D> {
         let ttl = entry.request().ttl();
         // One opens, the others wait for it.
         let _turn = self.opening.lock().await;
+        if self.is_closing() {
+            return Err(Error::closed());
+        }
         if let Some(tenure) = self.valid_tenure(ttl) {
             return Ok(tenure);
         }
@@ -244,7 +247,7 @@ impl<D: Driver> Shared<D> {
         withdrawal: Withdrawal<D>,
     ) -> bool {
         let mut active = self.active();
-        active.asks.insert(id, (departure.clone(), withdrawal));
+        active.asks.insert(id, (Some(departure.clone()), withdrawal));
         // Under the mutex: the shutdown takes it after it has said so.
         !self.is_closing()
     }
@@ -257,9 +260,16 @@ impl<D: Driver> Shared<D> {
         !self.is_closing()
     }
 
-    /// It asks no more.
-    pub(crate) fn asked(&self, id: EntryId) {
-        remove(&mut self.active().asks, id);
+    /// Remembers how to take out a hold that is being released.
+    pub(crate) fn releases(&self, id: EntryId, withdrawal: Withdrawal<D>) {
+        let mut active = self.active();
+        remove(&mut active.holds, id);
+        active.asks.insert(id, (None, withdrawal));
+    }
+
+    /// It asks no more; false when the shutdown takes it out.
+    pub(crate) fn asked(&self, id: EntryId) -> bool {
+        remove(&mut self.active().asks, id)
     }
 
     /// Takes out whoever stands in this session and is not polled: the session, which is renewed for
@@ -271,7 +281,8 @@ impl<D: Driver> Shared<D> {
         // Under the mutex: what is granted is noted under it, and given up no more.
         let mut active = self.active();
         let stuck = active.asks.extract_if(|_, (departure, withdrawal)| {
-            withdrawal.is_in(&tenure.session) && departure.give_up_unpolled(since)
+            let departure = departure.as_ref().filter(|_| withdrawal.is_in(&tenure.session));
+            departure.is_some_and(|departure| departure.give_up_unpolled(since))
         });
         let stuck: Vec<_> = stuck.collect();
         drop(active);
@@ -402,11 +413,12 @@ impl<D: Driver> Shared<D> {
     }
 }
 
-fn remove<T>(map: &mut HashMap<EntryId, T>, id: EntryId) {
-    map.remove(&id);
+fn remove<T>(map: &mut HashMap<EntryId, T>, id: EntryId) -> bool {
+    let was_there = map.remove(&id).is_some();
     if map.capacity() > SHRINK_FROM && map.len() < map.capacity() / 8 {
         map.shrink_to(map.len() * 2);
     }
+    was_there
 }
 
 const SHRINK_FROM: usize = 64;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use crate::detached::Detached;
 use crate::driver::{Driver, Entry, Renewed, Withdrawn};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
+use crate::rt::AtomicBool;
 use crate::withdrawal::Withdrawal;
 use crate::{
     BootInstant, Error, ErrorKind, FencingToken, Lease, LockName, LossCause, Released, Renewal,
@@ -59,6 +60,8 @@ impl<D: Driver> Grant<D> {
             ends_session,
             withdrawn: AtomicBool::new(false),
         });
+        // A shutdown that finds it asking no more waits for it.
+        let _job = shared.jobs.start();
         if !shared.holds(entry.id(), &grant) {
             grant.lose(LossCause::Shutdown);
         }
@@ -100,27 +103,38 @@ impl<D: Driver> Grant<D> {
 
     /// Takes it out of the store, in the background, unless that was begun before.
     fn withdraw(&self) {
-        if let Some(withdrawal) = self.withdrawal() {
-            self.shared.withdraw(withdrawal);
+        // A shutdown that finds it held no more waits for it.
+        let _job = self.shared.jobs.start();
+        if self.is_first_withdrawal() {
+            self.shared.held(self.entry.id());
+            self.shared.withdraw(self.withdrawal());
         }
     }
 
-    /// What takes it out of the store; `None` when that was begun before.
-    fn withdrawal(&self) -> Option<Withdrawal<D>> {
+    /// Whether nobody has begun to take it out before.
+    fn is_first_withdrawal(&self) -> bool {
         if self.withdrawn.swap(true, SeqCst) {
-            return None;
+            return false;
         }
-        let is_alone = self.ends_session || !self.shared.sessions_are_shared();
-        if is_alone {
+        if self.is_alone() {
             self.shared.keeper.stop(&self.tenure);
         }
-        self.shared.held(self.entry.id());
-        Some(Withdrawal::new(
+        true
+    }
+
+    /// What takes it out of the store.
+    fn withdrawal(&self) -> Withdrawal<D> {
+        Withdrawal::new(
             self.entry.clone(),
             self.tenure.session.clone(),
-            (!is_alone).then(|| self.tenure.clone()),
+            (!self.is_alone()).then(|| self.tenure.clone()),
             self.ends_session,
-        ))
+        )
+    }
+
+    /// Whether nothing else is in its session.
+    fn is_alone(&self) -> bool {
+        self.ends_session || !self.shared.sessions_are_shared()
     }
 
     /// Takes it out of the store when it was held for as long as it may be, though the holder does
@@ -184,6 +198,7 @@ impl<D: Driver> Lease for EngineLease<D> {
                 return cause;
             }
             tokio::select! {
+                biased;
                 _ = self.grant.own.ended() => {}
                 _ = self.grant.tenure.term.ended() => {}
             }
@@ -233,23 +248,33 @@ impl<D: Driver> Lease for EngineLease<D> {
             let error = Error::new(ErrorKind::NotHeld, format!("{message}: {cause}"));
             Err(self.at(error.with_loss(cause), "release"))
         };
-        // A shutdown waits for it from before the belief ends.
+        // A shutdown waits for it from before the belief ends; until it knows what to take out, for
+        // as long as it takes.
+        let begins = grant.shared.jobs.start();
         let job = grant.shared.asking.start();
         let until = self.deadline();
         let was_held = self.loss().is_none() && grant.own.end(LossCause::Released);
-        let Some(withdrawal) = grant.withdrawal() else {
+        if !grant.is_first_withdrawal() {
             return not_held("this grant was lost or released before");
-        };
+        }
+        let (shared, id, withdrawal) = (grant.shared.clone(), grant.entry.id(), grant.withdrawal());
         if !was_held {
             // What is left of it goes without us: the answer is known.
-            grant.shared.withdraw(withdrawal);
+            shared.held(id);
+            shared.withdraw(withdrawal);
             return not_held("this grant was lost before it was released");
         }
-        let shared = grant.shared.clone();
+        shared.releases(id, grant.withdrawal());
+        drop(begins);
         let work = async move {
             let outcome = withdrawal.confirmed(&shared, until).await;
+            let is_ours = shared.asked(id);
             drop(job);
-            outcome
+            match outcome {
+                // A shutdown has taken it out meanwhile.
+                Ok(Withdrawn::Absent) if !is_ours => Ok(Withdrawn::Removed),
+                outcome => outcome,
+            }
         };
         let outcome = Detached::new(work, Arc::default(), grant.shared.runtime.clone()).await;
         match outcome {
@@ -263,6 +288,8 @@ impl<D: Driver> Lease for EngineLease<D> {
     }
 
     fn give_up(&self) {
+        // A shutdown waits for it from before the belief ends.
+        let _job = self.grant.shared.jobs.start();
         self.grant.own.end(LossCause::Released);
         self.grant.withdraw();
     }

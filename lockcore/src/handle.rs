@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
+use crate::rt::timeout;
 use crate::telemetry::{Outcome, Telemetry};
 use crate::{
     Error, ErrorKind, Guard, Held, Lock, LockName, LossCause, Mode, OwnerLabel, Renewal, Request,
@@ -108,7 +109,7 @@ impl Handle {
             return self.try_lock(mode).await;
         }
         let attempt = self.telemetry.attempt(mode, true);
-        match tokio::time::timeout(limit, self.wait(mode)).await {
+        match timeout(limit, self.wait(mode)).await {
             Ok(result) => {
                 attempt.ends(if result.is_ok() { Outcome::Granted } else { Outcome::Failed });
                 result.map(Some)

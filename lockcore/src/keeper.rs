@@ -1,20 +1,17 @@
 //! The one renewal loop.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::audit;
 use crate::clock::sleep_until;
 use crate::driver::{Driver, Renewed, Sessions};
 use crate::engine::Shared;
+use crate::rt::{AtomicBool, AtomicU64, Handle, JoinSet, Mutex, MutexGuard, Notify, timeout};
 use crate::{BootInstant, Error, LossCause, Result, Term, Ttl, term};
 
 /// A session with the time that it is valid for: what is renewed, and lost, as one.
@@ -123,7 +120,7 @@ impl<S> Keeper<S> {
         !self.schedule.is_over.load(SeqCst)
     }
 
-    /// Sends no renewal of `tenure` from here on.
+    /// Begins no renewal of `tenure` from here on.
     pub(crate) fn stop(&self, tenure: &Tenure<S>) {
         let mut due = self.schedule.due();
         // Under the mutex: a batch that comes back puts it in again only if it is kept.
@@ -200,9 +197,10 @@ async fn run<D: Driver>(driver: Arc<D>, end: End<D::Session>, client: Weak<Share
             batches.spawn(give_up(driver.clone(), lost));
         }
         tokio::select! {
-            () = schedule.changed.notified() => {}
+            biased;
             // A driver that panicked takes its batch along: those deadlines will pass.
             Some(_) = batches.join_next(), if !batches.is_empty() => {}
+            () = schedule.changed.notified() => {}
             () = sleep_until(next), if next != BootInstant::FAR => {}
         }
     }
@@ -232,8 +230,13 @@ async fn renew<D: Driver>(
     driver: Arc<D>,
     schedule: Arc<Schedule<D::Session>>,
     client: Weak<Shared<D>>,
-    batch: Vec<Arc<Tenure<D::Session>>>,
+    mut batch: Vec<Arc<Tenure<D::Session>>>,
 ) {
+    // The batch was taken out before this task began, and some of it may be given back since.
+    batch.retain(|tenure| tenure.renews.load(SeqCst));
+    if batch.is_empty() {
+        return;
+    }
     let backend = driver.guarantees().backend();
     let shortest = batch.iter().map(|tenure| tenure.ttl).min().unwrap_or_default();
     let sessions: Vec<_> = batch.iter().map(|tenure| tenure.session.clone()).collect();

@@ -25,6 +25,11 @@ mod pace;
 pub mod queue;
 pub mod record;
 mod request;
+#[cfg(not(shuttle))]
+mod rt;
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub mod rt;
 mod rw_lock;
 mod semaphore;
 mod tally;

@@ -1,9 +1,9 @@
 //! Work that somebody may wait for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
-use tokio::sync::Notify;
+use crate::rt::{AtomicUsize, Notify};
 
 /// Counts jobs that are under way.
 #[derive(Debug, Default)]

@@ -1,11 +1,10 @@
 //! For how long a grant is valid. Pure: the arithmetic takes `now`, and nothing here does I/O.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::clock::sleep_until;
+use crate::rt::{AtomicU64, Notify};
 use crate::{BootInstant, LossCause, Ttl};
 
 /// Until when a grant is believed whose request was sent at `sent`.
@@ -132,6 +131,7 @@ impl Term {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = notified => {}
                 () = sleep_until(deadline) => {}
             }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use metrics::counter;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use crate::driver::{Driver, Entry, Withdrawn};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
 use crate::pace::Pace;
+use crate::rt::{sleep, timeout};
 use crate::{BootInstant, Error, ErrorKind, Result};
 
 /// One entry that is to go.
@@ -104,7 +104,7 @@ impl<D: Driver> Withdrawal<D> {
             if !error.is_transient() {
                 self.tell(Err(error));
             }
-            tokio::time::sleep(pace.backoff()).await;
+            sleep(pace.backoff()).await;
         }
         self.end(shared).await;
     }

@@ -71,10 +71,13 @@ fn default_threads() -> String {
 /// would do so again on the next plain build. Without our flag there is nothing to explore, and
 /// cargo lets other settings win over the variable.
 fn schedules() -> Result<()> {
-    let tests = Sh::cargo(["test", "-p", "lock-local", "--release", "--test", "shuttle"])
-        .env_append("RUSTFLAGS", "--cfg shuttle")
-        .env("CARGO_TARGET_DIR", workspace::target_dir()?.join("shuttle"));
-    harness::run_some(tests)
+    for package in ["lock-local", "lock-conformance"] {
+        let tests = Sh::cargo(["test", "-p", package, "--release", "--test", "shuttle"])
+            .env_append("RUSTFLAGS", "--cfg shuttle")
+            .env("CARGO_TARGET_DIR", workspace::target_dir()?.join("shuttle"));
+        harness::run_some(tests)?;
+    }
+    Ok(())
 }
 
 const EXAMPLES: &[&str] = &["orders", "counter", "readers"];

@@ -49,9 +49,15 @@ impl FakeStore {
     /// A client with a link of its own.
     #[must_use]
     pub fn client(&self, config: EngineConfig, max_waiters: Option<NonZeroUsize>) -> FakeClient {
-        let link = Arc::new(Link::default());
-        let driver = FakeDriver::new(self.clone(), link.clone(), max_waiters);
+        let (driver, link) = self.connect(max_waiters);
         FakeClient { engine: Engine::new(driver, config), link }
+    }
+
+    /// A driver with a link of its own.
+    #[must_use]
+    pub fn connect(&self, max_waiters: Option<NonZeroUsize>) -> (FakeDriver, Arc<Link>) {
+        let link = Arc::new(Link::default());
+        (FakeDriver::new(self.clone(), link.clone(), max_waiters), link)
     }
 
     /// How many entries stand in the store, of whatever client.

@@ -3,11 +3,9 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError, Weak};
 
-use tokio::sync::watch;
-use tokio::time::timeout;
-
 use super::Shared;
 use crate::driver::Driver;
+use crate::rt::{timeout, watch};
 use crate::{BootInstant, Error, LossCause, Result};
 
 impl<D: Driver> Shared<D> {
@@ -34,11 +32,11 @@ impl<D: Driver> Shared<D> {
         }
         // Those who wait see it and go. Whom nobody polls does not: it is taken out here.
         if timeout(self.config.request_timeout, self.asking.idle()).await.is_err() {
-            let left: Vec<_> = self.active().asks.drain().collect();
-            for (_, (_, withdrawal)) in left {
-                self.withdraw(withdrawal);
-            }
+            self.withdraw_all();
         }
+        self.jobs.idle().await;
+        // A release that had begun may be there only now.
+        self.withdraw_all();
         self.jobs.idle().await;
         // One that is being opened for nobody is there after this.
         drop(self.opening.lock().await);
@@ -50,6 +48,13 @@ impl<D: Driver> Shared<D> {
             }
         }
         self.driver.close().await;
+    }
+
+    fn withdraw_all(self: &Arc<Self>) {
+        let left: Vec<_> = self.active().asks.drain().collect();
+        for (_, (_, withdrawal)) in left {
+            self.withdraw(withdrawal);
+        }
     }
 
     /// What was left to a TTL that has passed is gone.
