@@ -72,7 +72,7 @@ pub(crate) enum Fault {
     WaitersKilled,
     /// Thirty-two readers and two writers.
     Storm,
-    /// A thousand waiters.
+    /// A thousand waiters, or as many as are wanted.
     Crowd,
     /// A holder's runtime is blocked for two TTLs.
     RuntimeBlocked,

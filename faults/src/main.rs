@@ -49,6 +49,10 @@ struct Cli {
     #[arg(long = "only", value_name = "FAULT", value_enum)]
     only: Vec<Fault>,
 
+    /// How many wait for one lock in the fault `crowd`.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    waiters: usize,
+
     /// Where the report goes, and the logs of workers when something is wrong.
     #[arg(long, value_name = "DIR", default_value_os_t = default_output())]
     output: PathBuf,
@@ -77,7 +81,8 @@ fn run(cli: &Cli) -> Result<()> {
     let runtime = Runtime::new()?;
     let (mut reports, mut failed) = (Vec::new(), Vec::new());
     for backend in backends {
-        let order = Order { backend: *backend, faults: faults(*backend, &cli.only), seed, time };
+        let faults = faults(*backend, &cli.only);
+        let order = Order { backend: *backend, faults, seed, time, waiters: cli.waiters };
         if order.faults.is_empty() {
             continue;
         }

@@ -24,6 +24,8 @@ pub(crate) struct Order {
     pub(crate) faults: Vec<Fault>,
     pub(crate) seed: u64,
     pub(crate) time: Duration,
+    /// Of a crowd.
+    pub(crate) waiters: usize,
 }
 
 /// Carries it out; what the workers have written down stays in `dir`.
@@ -147,6 +149,7 @@ impl Runner<'_> {
             fault,
             form,
             name: format!("scene-{number}"),
+            waiters: self.order.waiters,
         };
         let outcome = scene.play().await;
         if matches!(outcome, Err(Trouble::Broken(_))) {

@@ -22,6 +22,8 @@ pub(crate) struct Scene<'a, 'c> {
     pub(crate) form: &'static str,
     /// A lock of its own.
     pub(crate) name: String,
+    /// How many a crowd has.
+    pub(crate) waiters: usize,
 }
 
 type Landed = Result<String, Trouble>;

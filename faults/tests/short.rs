@@ -17,7 +17,8 @@ fn faults(backend: &str, minutes: &str, more: &[&str]) -> Value {
     let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("short-{backend}"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_faults"));
-    command.args(["--backend", backend, "--minutes", minutes, "--output"]).arg(&output).args(more);
+    command.args(["--backend", backend, "--minutes", minutes, "--waiters", "200", "--output"]);
+    command.arg(&output).args(more);
     let run = command.output().unwrap();
     let printed = String::from_utf8_lossy(&run.stdout).into_owned();
     let errors = String::from_utf8_lossy(&run.stderr);
@@ -40,7 +41,7 @@ fn local_survives() {
 
 #[test]
 fn redis_survives() {
-    assert!(landed(&faults("redis", "0.5", &[])) > 4);
+    assert!(landed(&faults("redis", "0.5", &[])) > 5);
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub(crate) struct Seat<D: Driver> {
     tenure: Option<Arc<Tenure<D::Session>>>,
     /// Whether the session was opened for this acquisition alone.
     is_private: bool,
+    /// The place may be the second one: what became of the first request was unknown, and by the time
+    /// of the next it may have been granted and have ended.
+    was_asked_again: bool,
 }
 
 /// An answer of the store, with an instant before the TTL began that it speaks of.
@@ -116,7 +119,7 @@ impl<D: Driver> Acquisition<D> {
     async fn sit_down(&self) -> Result<Option<(Seat<D>, Answer)>> {
         let mut is_first_seat = true;
         loop {
-            let seat = self.take_seat().await?;
+            let mut seat = self.take_seat().await?;
             if self.departure.has_happened() {
                 self.leave(&seat);
                 return Ok(None);
@@ -126,7 +129,7 @@ impl<D: Driver> Acquisition<D> {
                 self.leave(&seat);
                 return Err(Error::closed());
             }
-            let error = match self.enqueue(&seat).await {
+            let error = match self.enqueue(&mut seat).await {
                 Ok(answer) => return Ok(Some((seat, answer))),
                 Err(error) => error,
             };
@@ -152,7 +155,12 @@ impl<D: Driver> Acquisition<D> {
         let (shared, entry) = (&self.shared, &self.entry);
         if !shared.sessions_are_shared() {
             let session = shared.harmless(shared.driver.open(entry)).await?;
-            return Ok(Seat { session: Arc::new(session), tenure: None, is_private: false });
+            return Ok(Seat {
+                session: Arc::new(session),
+                tenure: None,
+                is_private: false,
+                was_asked_again: false,
+            });
         }
         // A hold that is to end by itself cannot live in a session that is renewed for others.
         let is_private = entry.request().renewal() != Renewal::Auto && !shared.ends_holds();
@@ -161,18 +169,26 @@ impl<D: Driver> Acquisition<D> {
         } else {
             shared.shared_tenure(entry).await?
         };
-        Ok(Seat { session: tenure.session.clone(), tenure: Some(tenure), is_private })
+        Ok(Seat {
+            session: tenure.session.clone(),
+            tenure: Some(tenure),
+            is_private,
+            was_asked_again: false,
+        })
     }
 
     /// Enqueues, and repeats that while the outcome is unknown and somebody wants to know.
-    async fn enqueue(&self, seat: &Seat<D>) -> Result<Answer> {
+    async fn enqueue(&self, seat: &mut Seat<D>) -> Result<Answer> {
         let mut pace = Pace::new(self.entry.id());
         let mut unknown = false;
         for attempt in 1.. {
             let sent = BootInstant::now();
             let command = self.shared.driver.enqueue(&seat.session, &self.entry);
             let error = match self.shared.limited(command, self.ttl()).await {
-                Ok(standing) => return Ok(Answer { standing, sent }),
+                Ok(standing) => {
+                    seat.was_asked_again = unknown;
+                    return Ok(Answer { standing, sent });
+                }
                 Err(error) => error,
             };
             unknown |= error.kind() == ErrorKind::Indeterminate;
@@ -203,6 +219,8 @@ impl<D: Driver> Acquisition<D> {
         pace: &mut Pace,
     ) -> Result<Answer> {
         match wake {
+            // That may have been told of the first place.
+            Some(Ok(Wake::Granted(_))) if seat.was_asked_again => {}
             Some(Ok(Wake::Granted(token))) => {
                 // The TTL began after the entry was last found waiting. If that was long ago, a
                 // check restarts it.

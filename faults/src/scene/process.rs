@@ -152,9 +152,9 @@ impl Scene<'_, '_> {
         let holder = self.rng.usize(..count);
         self.keeps(holder).await?;
         for worker in 0..count {
-            self.crew.send(worker, &format!("crowd {} {}", self.name, WAITERS / count));
+            self.crew.send(worker, &format!("crowd {} {}", self.name, self.waiters / count));
         }
-        let all = WAITERS / count * count;
+        let all = self.waiters / count * count;
         self.crew.send(holder, &format!("count {} {all}", self.name));
         let counted = format!("counted {}", self.name);
         self.crew.hear(holder, &[&counted], CROWD).await?;
@@ -192,7 +192,6 @@ impl Scene<'_, '_> {
 
 const READERS: usize = 32;
 const WRITERS: usize = 2;
-const WAITERS: usize = 1_000;
 const CROWD: Duration = Duration::from_secs(120);
 const HALF_AN_HOUR: i64 = 1_800;
 /// How long libfaketime may go on with what it read before, and some more.

@@ -70,6 +70,29 @@ async fn a_waiter_whose_place_was_not_confirmed_has_one_place() {
     }
 }
 
+/// Granted and over before it is asked for again: what was told of that grant is not of the next place.
+#[tokio::test]
+async fn a_grant_of_a_place_that_is_over_is_not_taken_for_one_of_the_next() {
+    let mut stage = Stage::new(Flavour::Redis, LONG).await;
+    // It asks again when the TTL is long over, and never looks by itself.
+    let patient = config(stage.proxy.addr()).request_timeout(ms(1_500)).unwrap();
+    stage.victim = connect(patient.recheck(LONG).unwrap(), ms(500)).await;
+    let held = stage.other.mutex(NAME).unwrap().lock().await.unwrap();
+    let swallowed = stage.swallow(Kind::Enqueue, Swallow::ThenSilence);
+    let waiter = stage.victim_waits();
+    swallowed.landed(PATIENCE).await;
+    held.release().await.unwrap();
+    let other = stage.other.mutex(NAME).unwrap();
+    let next = soon("the lock of a holder that knows nothing", other.lock()).await.unwrap();
+    until_waiting(&stage.server, NAME, 1).await;
+    until_checked(&stage.proxy).await;
+    assert!(next.is_held() && !waiter.is_finished(), "granted beside the holder");
+    next.release().await.unwrap();
+    let guard = soon("the waiter is granted", waiter).await.unwrap().unwrap();
+    stage.holds_alone(&guard).await;
+    stage.ends(guard, &swallowed).await;
+}
+
 #[tokio::test]
 async fn a_check_whose_reply_vanished_loses_neither_the_place_nor_the_grant() {
     for then in WAYS {
