@@ -12,10 +12,10 @@ use serde_json::Value;
 
 static MACHINE: Mutex<()> = Mutex::new(());
 
-/// Runs it for so long, and returns the report of this backend.
-fn faults(backend: &str, minutes: &str, more: &[&str]) -> Value {
+/// Runs it for so long, and returns the report of this backend. The logs of a run that fails stay.
+fn faults(name: &str, backend: &str, minutes: &str, more: &[&str]) -> Value {
     let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("short-{backend}"));
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_faults"));
     command.args(["--backend", backend, "--minutes", minutes, "--waiters", "200", "--output"]);
     command.arg(&output).args(more);
@@ -36,28 +36,28 @@ fn landed(report: &Value) -> usize {
 
 #[test]
 fn local_survives() {
-    assert_eq!(landed(&faults("local", "0.25", &[])), 6);
+    assert_eq!(landed(&faults("short", "local", "0.25", &[])), 6);
 }
 
 #[test]
 fn redis_survives() {
-    assert!(landed(&faults("redis", "0.5", &[])) > 5);
+    assert!(landed(&faults("short", "redis", "0.5", &[])) > 5);
 }
 
 #[test]
 fn etcd_survives() {
-    assert!(landed(&faults("etcd", "0.5", &[])) > 2);
+    assert!(landed(&faults("short", "etcd", "0.5", &[])) > 2);
 }
 
 #[test]
 fn zk_survives() {
-    assert!(landed(&faults("zk", "0.5", &[])) > 2);
+    assert!(landed(&faults("short", "zk", "0.5", &[])) > 2);
 }
 
 /// What the fence is for: the same pauses that undo writes without one.
 #[test]
 fn without_a_fence_writes_are_undone() {
-    let report = faults("redis", "0.2", &["--only", "holder-paused"]);
+    let report = faults("control", "redis", "0.2", &["--only", "holder-paused"]);
     assert!(report["unfenced"]["lost"].as_u64().unwrap() > 0, "{report:#}");
     assert!(report["fenced"]["refused"].as_u64().unwrap() > 0, "{report:#}");
 }
