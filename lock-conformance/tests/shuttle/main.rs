@@ -15,19 +15,24 @@ use lock_conformance::explore::{explore, pick, within};
 use lockcore::{
     BootInstant, ErrorKind, Lease, Lock as _, LossCause, Renewal, TryLock as _, rt, term,
 };
-use shuttle::future::spawn;
+use shuttle::future::{JoinHandle, spawn};
 use shuttle::sync::Mutex;
 
 use stage::{Stage, join_all, request, ttl};
 
-const SCHEDULES: usize = 10_000;
+const SCHEDULES: usize = 20_000;
 
-/// Each of the three ways in which a holder may go.
-async fn leave(lease: Box<dyn Lease>) {
-    match pick(&[0, 1, 2]) {
+/// Each of the ways in which a holder may go.
+async fn leave(lease: Box<dyn Lease>, is_fine: bool) {
+    match pick(&[0, 1, 2, 3]) {
         0 => drop(lease),
-        1 => drop(lease.release().await),
-        n => drop(UpTo::new(async move { drop(lease.release().await) }, *n - 1).await),
+        1 => {
+            if let Err(error) = lease.release().await {
+                let cause = lease.lost().await;
+                assert!(cause == LossCause::Shutdown || !is_fine, "{error}, and {cause}");
+            }
+        }
+        n => drop(UpTo::new(async move { drop(lease.release().await) }, *n - 2).await),
     }
 }
 
@@ -39,7 +44,7 @@ fn a_grant_meets_a_drop() {
             let held = stage.take(&request(Renewal::Auto)).await;
             let began = BootInstant::now();
             stage.shake();
-            let releases = spawn(leave(held));
+            let releases = spawn(leave(held, stage.is_fine()));
             let goes = {
                 let (engine, point) = (stage.engine.clone(), *pick(&[0, 1, 2, 3, 4, 6, 9]));
                 spawn(async move {
@@ -75,7 +80,7 @@ fn a_waiter_goes() {
             };
             join_all((0..2).map(goes).collect()).await;
             within(stage.limit(), "only the holder", || stage.store.records() <= 1).await;
-            leave(held).await;
+            leave(held, stage.is_fine()).await;
             stage
         });
     });
@@ -99,8 +104,54 @@ fn a_renewal_meets_a_release() {
                 let outcome = lease.release().await;
                 assert!(outcome.is_ok() || !stage.is_fine(), "{outcome:?}");
             } else {
-                leave(lease).await;
+                leave(lease, stage.is_fine()).await;
             }
+            stage
+        });
+    });
+}
+
+/// Shuts down; when that is over nothing is left.
+fn shut_down(stage: &Stage) -> JoinHandle<()> {
+    let (engine, store) = (stage.engine.clone(), stage.store.clone());
+    let (is_fine, is_prompt) = (stage.is_fine(), stage.is_prompt());
+    spawn(async move {
+        let outcome = engine.shutdown().await;
+        assert!(outcome.is_ok() || !is_fine, "{outcome:?}");
+        if outcome.is_ok() && is_prompt {
+            assert_eq!(store.records(), 0, "after the shutdown");
+        }
+        assert!(!is_fine || store.sessions() == 0, "a session after the shutdown");
+        let refused = engine.try_lock(&request(Renewal::Auto)).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
+    })
+}
+
+/// A client shuts down while a lock of it is given back.
+#[test]
+fn a_shutdown_meets_a_release() {
+    explore(SCHEDULES, || {
+        Stage::play(async |stage| {
+            let held = stage.take(&request(Renewal::Auto)).await;
+            stage.shake();
+            join_all(vec![spawn(leave(held, stage.is_fine())), shut_down(&stage)]).await;
+            stage
+        });
+    });
+}
+
+/// A client shuts down when a lock of it was held for as long as it may be.
+#[test]
+fn a_shutdown_meets_an_end() {
+    explore(SCHEDULES, || {
+        Stage::play(async |stage| {
+            let (began, limit) = (BootInstant::now(), ttl().as_duration());
+            let held = stage.take(&request(Renewal::AutoUntil(limit))).await;
+            stage.shake();
+            rt::sleep(term::hold_limit(began, limit, ttl()).remaining()).await;
+            shut_down(&stage).await.unwrap();
+            let cause = held.lost().await;
+            assert!(matches!(cause, LossCause::MaxHold | LossCause::Shutdown) || !stage.is_fine());
             stage
         });
     });
@@ -114,11 +165,11 @@ fn a_shutdown_meets_everything() {
             let held = stage.take(&request(Renewal::Auto)).await;
             let began = BootInstant::now();
             stage.shake();
-            let mut tasks = vec![spawn(leave(held))];
+            let mut tasks = vec![spawn(leave(held, stage.is_fine()))];
             for waits in [true, false] {
                 let (engine, is_fine) = (stage.engine.clone(), stage.is_fine());
                 tasks.push(spawn(async move {
-                    let request = request(Renewal::Auto);
+                    let request = request(*pick(&[Renewal::Auto, Renewal::Never]));
                     let outcome = if waits {
                         engine.lock(&request).await.map(Some)
                     } else {
@@ -136,20 +187,7 @@ fn a_shutdown_meets_everything() {
                     }
                 }));
             }
-            for _ in 0..2 {
-                let (engine, store) = (stage.engine.clone(), stage.store.clone());
-                let (is_fine, is_prompt) = (stage.is_fine(), stage.is_prompt());
-                tasks.push(spawn(async move {
-                    let outcome = engine.shutdown().await;
-                    assert!(outcome.is_ok() || !is_fine, "{outcome:?}");
-                    if outcome.is_ok() && is_prompt {
-                        assert_eq!(store.records(), 0, "after the shutdown");
-                    }
-                    assert!(!is_fine || store.sessions() == 0, "a session after the shutdown");
-                    let refused = engine.try_lock(&request(Renewal::Auto)).await;
-                    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
-                }));
-            }
+            tasks.extend([shut_down(&stage), shut_down(&stage)]);
             join_all(tasks).await;
             stage.assert_prompt(began);
             stage
@@ -197,7 +235,9 @@ fn a_loss_meets_a_release() {
                 tasks.push(spawn(async move { store.revoke("name") }));
             }
             join_all(tasks).await;
+            let over = BootInstant::now();
             let cause = told.await.unwrap();
+            stage.assert_prompt(over);
             let released = *released.lock().unwrap();
             assert!(released <= 1, "released twice");
             assert!(released == 0 || cause == LossCause::Released, "released, and lost by {cause}");

@@ -28,6 +28,8 @@ struct State {
     faults: usize,
     opened: usize,
     has_ended_one: bool,
+    is_closed: bool,
+    is_strict: bool,
 }
 
 /// What becomes of a command.
@@ -52,11 +54,24 @@ impl Shaky {
         self.state().faults = faults;
     }
 
+    /// Panics from now on when something is sent after the driver was closed.
+    pub(crate) fn is_closed_for_good(&self, is_strict: bool) {
+        self.state().is_strict = is_strict;
+    }
+
+    fn assert_open(&self) {
+        let state = self.state();
+        let is_late = state.is_closed && state.is_strict;
+        drop(state);
+        assert!(!is_late, "sent after the shutdown");
+    }
+
     async fn call<T: fmt::Debug>(
         &self,
         name: &str,
         command: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        self.assert_open();
         let luck = self.draw(&[
             Luck::Good,
             Luck::Good,
@@ -127,6 +142,7 @@ impl Driver for Shaky {
             return Err(refused());
         }
         pause().await;
+        self.assert_open();
         // Not lost afterwards: one that nobody hears of lives for a TTL, and may.
         let session = self.inner.open(entry).await;
         self.state().opened += 1;
@@ -166,6 +182,7 @@ impl Driver for Shaky {
     }
 
     async fn end(&self, session: &Self::Session) -> Result<()> {
+        self.assert_open();
         self.state().has_ended_one = true;
         // Without fail: what could not be ended lives for a TTL, and may.
         self.inner.end(session).await?;
@@ -179,5 +196,6 @@ impl Driver for Shaky {
 
     async fn close(&self) {
         self.inner.close().await;
+        self.state().is_closed = true;
     }
 }

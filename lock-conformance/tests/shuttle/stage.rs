@@ -42,6 +42,7 @@ impl Stage {
     /// From here on commands fail and things take long, if they are to.
     pub(crate) fn shake(&self) {
         self.engine.driver().faults(self.faults);
+        self.engine.driver().is_closed_for_good(self.is_fine());
         haste(self.haste);
     }
 

@@ -107,12 +107,14 @@ impl Drop for Sleep {
     }
 }
 
-/// Lets the next timer end; waits for one if there is none.
+/// Lets the next timer end, with those that end at the same time; waits for one if there is none.
 fn leap(cx: &mut Context<'_>) -> Poll<()> {
-    TIMERS.with_borrow_mut(|timers| match timers.running.pop_first() {
-        Some(((at, _), waker)) => {
+    TIMERS.with_borrow_mut(|timers| match timers.running.first_key_value() {
+        Some((&(at, _), _)) => {
             NOW.set(at.max(NOW.get()));
-            waker.wake();
+            let later = timers.running.split_off(&(NOW.get() + 1, 0));
+            let ended = std::mem::replace(&mut timers.running, later);
+            ended.into_values().for_each(Waker::wake);
             cx.waker().wake_by_ref();
         }
         None => timers.clock = Some(cx.waker().clone()),
