@@ -53,14 +53,14 @@ pub(crate) async fn run(order: &Order, dir: &Path) -> Result<Run> {
     for trouble in [after.as_ref().err(), stopped.as_ref().err()].into_iter().flatten() {
         ended.get_or_insert(trouble.to_string());
     }
-    let tolerance = Tolerance { signal: SIGNAL, recovery: stand.slack() + BUSY };
+    let tolerance = Tolerance { signal: SIGNAL, recovery: stand.terms().slack + BUSY };
     Ok(Run {
         backend: order.backend,
         seed: order.seed,
         rows,
         load,
         load_after: after.unwrap_or_default(),
-        floor: stand.floor(),
+        floor: stand.terms().floor,
         ended,
         left,
         verdict: judge(dir, tolerance)?,

@@ -65,7 +65,7 @@ impl Scene<'_, '_> {
         self.keeps(holder).await?;
         self.queue(&waiters).await?;
         let failed = self.crew.sum().await?.failed;
-        let struck = self.stand.strike(self.fault, self.form, &self.name).await;
+        let struck = self.stand.strike(self.fault, self.form, &self.name, self.rng).await;
         let landed = struck.map_err(|error| missed(format!("{error:#}")))?;
         if self.fault == Fault::RecordRemoved {
             // It has to notice, though its session may be renewed as ever.
@@ -94,7 +94,7 @@ impl Scene<'_, '_> {
 
     /// How long something may take that is not about a TTL.
     fn patience(&self) -> Duration {
-        (self.stand.ttl() + self.stand.slack()) * 2 + BUSY
+        (self.stand.ttl() + self.stand.terms().slack) * 2 + BUSY
     }
 
     async fn keeps(&mut self, holder: usize) -> Result<(), Trouble> {

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use fastrand::Rng;
 
 use crate::fault::Fault;
 use crate::way::{Swallowed, Way};
 
 mod etcd;
 mod local;
+mod members;
 mod redis;
 mod zk;
 
@@ -21,14 +23,12 @@ pub(crate) use self::zk::Zk;
 /// A store that runs, and what can be done to it.
 #[async_trait]
 pub(crate) trait Stand: Send + Sync {
+    fn terms(&self) -> &'static Terms;
+
     /// The TTL of all locks.
-    fn ttl(&self) -> Duration;
-
-    /// How much later than a TTL the store may notice that a holder is dead.
-    fn slack(&self) -> Duration;
-
-    /// So many grants a second at least, or the run says nothing.
-    fn floor(&self) -> f64;
+    fn ttl(&self) -> Duration {
+        self.terms().ttl
+    }
 
     /// A way for one worker.
     async fn way(&self) -> Way;
@@ -45,7 +45,7 @@ pub(crate) trait Stand: Send + Sync {
     /// # Errors
     ///
     /// Why it has not.
-    async fn strike(&self, fault: Fault, form: &str, name: &str) -> Result<String>;
+    async fn strike(&self, fault: Fault, form: &str, name: &str, rng: &mut Rng) -> Result<String>;
 
     /// Loses what the store tells a waiter of itself, until [`hear`](Stand::hear).
     fn deafen(&self, way: &mut Way);
@@ -55,6 +55,16 @@ pub(crate) trait Stand: Send + Sync {
 
     /// Everything in the store that should not be there once all workers are gone.
     async fn left(&self) -> Vec<String>;
+}
+
+/// What is wanted of a store.
+pub(crate) struct Terms {
+    /// The TTL of all locks.
+    pub(crate) ttl: Duration,
+    /// How much later than a TTL the store may notice that a holder is dead.
+    pub(crate) slack: Duration,
+    /// So many grants a second at least, or the run says nothing.
+    pub(crate) floor: f64,
 }
 
 /// What a reply is to.

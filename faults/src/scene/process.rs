@@ -1,6 +1,6 @@
 //! Faults of the workers themselves.
 
-use super::{Duration, Fault, Landed, Scene, broken, missed, sleep};
+use super::{Duration, Landed, Scene, broken, missed, sleep};
 
 impl Scene<'_, '_> {
     /// Its lock goes to the next one while it stands still; when it goes on it knows.
@@ -186,7 +186,7 @@ impl Scene<'_, '_> {
         }
         self.done(&waiters).await?;
         self.loses(holder).await?;
-        Ok(format!("{} was lost meanwhile", Fault::RuntimeBlocked))
+        Ok("it lost the lock meanwhile".to_owned())
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
+use fastrand::Rng;
 use lock_testkit::{
     Etcd as Server, EtcdCluster, EtcdVersion, GrpcProxy, Permission, Proxy, Swallow,
 };
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Stand, Step};
+use super::{Stand, Step, Terms, members};
 use crate::fault::Fault;
 use crate::way::{Swallowed, Way};
 
@@ -33,55 +34,6 @@ impl Etcd {
         self.cluster.member(self.cluster.leader().await)
     }
 
-    fn some(&self) -> usize {
-        fastrand::usize(..self.cluster.len())
-    }
-
-    async fn breaks_the_leader(&self, form: &str) -> Result<String> {
-        let leader = self.cluster.leader().await;
-        let long = self.ttl().mul_f64(1.5);
-        match form {
-            "paused" => {
-                self.cluster.member(leader).pause();
-                let next = self.cluster.leader_other_than(leader).await;
-                sleep(long).await;
-                self.cluster.member(leader).resume();
-                Ok(format!("member {next} follows {leader} as the leader"))
-            }
-            "cut off" => {
-                self.cluster.partition(leader);
-                let next = self.cluster.leader_other_than(leader).await;
-                sleep(long).await;
-                self.cluster.heal(leader);
-                Ok(format!("member {next} follows {leader} as the leader"))
-            }
-            "minority" => {
-                let member = (leader + 1) % self.cluster.len();
-                self.cluster.partition(member);
-                sleep(long).await;
-                self.cluster.heal(member);
-                Ok(format!("member {member} was alone"))
-            }
-            _ => {
-                let members = 0..self.cluster.len();
-                let mut links: Vec<_> = members
-                    .clone()
-                    .flat_map(|from| members.clone().map(move |to| (from, to)))
-                    .filter(|(from, to)| from != to)
-                    .collect();
-                fastrand::shuffle(&mut links);
-                for (from, to) in &links {
-                    self.cluster.link(*from, *to).stall(true, true);
-                    sleep(self.ttl() / 8).await;
-                }
-                for (from, to) in &links {
-                    self.cluster.link(*from, *to).stall(false, false);
-                }
-                Ok(format!("{} links", links.len()))
-            }
-        }
-    }
-
     async fn removes(&self, form: &str, name: &str) -> Result<String> {
         let server = self.any().await;
         let keys = server.keys(format!("{PREFIX}{name}/")).await;
@@ -98,17 +50,8 @@ impl Etcd {
 
 #[async_trait]
 impl Stand for Etcd {
-    fn ttl(&self) -> Duration {
-        Duration::from_secs(2)
-    }
-
-    fn slack(&self) -> Duration {
-        // Leases are looked through every half second, and a new leader gives each its TTL anew.
-        Duration::from_millis(1_500)
-    }
-
-    fn floor(&self) -> f64 {
-        30.0
+    fn terms(&self) -> &'static Terms {
+        &TERMS
     }
 
     async fn way(&self) -> Way {
@@ -136,32 +79,15 @@ impl Stand for Etcd {
         Swallowed::Calls(way.calls.iter().map(swallow).collect())
     }
 
-    async fn strike(&self, fault: Fault, form: &str, name: &str) -> Result<String> {
-        let all = self.cluster.members();
-        let chosen =
-            if form == "all members" { all } else { std::slice::from_ref(&all[self.some()]) };
+    async fn strike(&self, fault: Fault, form: &str, name: &str, rng: &mut Rng) -> Result<String> {
         match fault {
-            Fault::ServerPaused => {
-                chosen.iter().for_each(Server::pause);
-                sleep(self.ttl()).await;
-                chosen.iter().for_each(Server::resume);
-                Ok(format!("{} stood still", chosen.len()))
-            }
-            Fault::ServerKilled => {
-                chosen.iter().for_each(Server::kill);
-                sleep(self.ttl() / 4).await;
-                let restarts = chosen.iter().map(|member| Box::pin(member.restart()));
-                futures_util::future::join_all(restarts).await;
-                Ok(format!("{} killed", chosen.len()))
-            }
             Fault::RecordRemoved => self.removes(form, name).await,
-            Fault::LeaderCut => self.breaks_the_leader(form).await,
             Fault::Housekeeping if form == "compact" => {
                 let revision = self.any().await.compact().await;
                 Ok(format!("compacted at {revision}"))
             }
             Fault::Housekeeping => {
-                for member in all {
+                for member in self.cluster.members() {
                     member.defrag().await;
                 }
                 Ok("all members".to_owned())
@@ -182,7 +108,7 @@ impl Stand for Etcd {
                 self.any().await.grant_role(USER).await;
                 Ok("the role".to_owned())
             }
-            _ => bail!("BUG: {fault} is not of the server"),
+            _ => members::strike(&self.cluster, fault, form, self.ttl(), rng).await,
         }
     }
 
@@ -209,6 +135,12 @@ impl Stand for Etcd {
     }
 }
 
+const TERMS: Terms = Terms {
+    ttl: Duration::from_millis(2_000),
+    // Leases are looked through every half second, and a new leader gives each its TTL anew.
+    slack: Duration::from_millis(1_500),
+    floor: 30.0,
+};
 const USER: &str = "worker";
 const PASSWORD: &str = "of-this-run-only";
 const PREFIX: &str = "leasehold/";

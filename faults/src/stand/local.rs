@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
+use fastrand::Rng;
 
-use super::{Stand, Step};
+use super::{Stand, Step, Terms};
 use crate::fault::Fault;
 use crate::way::{Swallowed, Way};
 
@@ -14,16 +15,8 @@ pub(crate) struct Local;
 
 #[async_trait]
 impl Stand for Local {
-    fn ttl(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn slack(&self) -> Duration {
-        Duration::from_millis(500)
-    }
-
-    fn floor(&self) -> f64 {
-        200.0
+    fn terms(&self) -> &'static Terms {
+        &TERMS
     }
 
     async fn way(&self) -> Way {
@@ -38,7 +31,7 @@ impl Stand for Local {
         Swallowed::Frames(Vec::new())
     }
 
-    async fn strike(&self, fault: Fault, _: &str, _: &str) -> Result<String> {
+    async fn strike(&self, fault: Fault, _: &str, _: &str, _: &mut Rng) -> Result<String> {
         bail!("BUG: there is no server for {fault}")
     }
 
@@ -52,3 +45,6 @@ impl Stand for Local {
         Vec::new()
     }
 }
+
+const TERMS: Terms =
+    Terms { ttl: Duration::from_millis(1_000), slack: Duration::from_millis(500), floor: 200.0 };

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
+use fastrand::Rng;
 use lock_testkit::{Flavour, Proxy, Redis as Server, Swallow};
 use tokio::time::sleep;
 
-use super::{Stand, Step};
+use super::{Stand, Step, Terms};
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::way::{Swallowed, Way};
@@ -80,16 +81,8 @@ impl Redis {
 
 #[async_trait]
 impl Stand for Redis {
-    fn ttl(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn slack(&self) -> Duration {
-        Duration::from_millis(500)
-    }
-
-    fn floor(&self) -> f64 {
-        200.0
+    fn terms(&self) -> &'static Terms {
+        &TERMS
     }
 
     async fn way(&self) -> Way {
@@ -108,7 +101,7 @@ impl Stand for Redis {
         Swallowed::Frames(way.bytes.iter().map(swallow).collect())
     }
 
-    async fn strike(&self, fault: Fault, form: &str, name: &str) -> Result<String> {
+    async fn strike(&self, fault: Fault, form: &str, name: &str, _: &mut Rng) -> Result<String> {
         let key = format!("leasehold:{name}");
         match fault {
             Fault::ServerPaused => {
@@ -205,6 +198,8 @@ fn rights(commands: &str) -> String {
     format!("{USER} on >{PASSWORD} ~* &* {commands}")
 }
 
+const TERMS: Terms =
+    Terms { ttl: Duration::from_millis(1_000), slack: Duration::from_millis(500), floor: 200.0 };
 /// How long libfaketime may go on with what it read before, and some more.
 const CLOCK_IS_READ: Duration = Duration::from_millis(2_500);
 const USER: &str = "worker";

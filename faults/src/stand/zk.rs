@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
+use fastrand::Rng;
 use lock_testkit::{Proxy, Swallow, Zk as Server, ZkAcl, ZkEnsemble, ZkOptions, zk_request};
 use tokio::time::sleep;
 
-use super::{Stand, Step};
+use super::{Stand, Step, Terms, members};
 use crate::fault::Fault;
 use crate::way::{Swallowed, Way};
 
@@ -23,51 +24,6 @@ impl Zk {
 
     async fn any(&self) -> &Server {
         self.ensemble.serving().await
-    }
-
-    async fn breaks_the_leader(&self, form: &str) -> Result<String> {
-        let leader = self.ensemble.leader().await;
-        let long = self.ttl().mul_f64(1.5);
-        match form {
-            "paused" => {
-                self.ensemble.pause(leader);
-                let next = self.ensemble.leader_other_than(leader).await;
-                sleep(long).await;
-                self.ensemble.resume(leader);
-                Ok(format!("member {next} follows {leader} as the leader"))
-            }
-            "cut off" => {
-                self.ensemble.partition(leader);
-                let next = self.ensemble.leader_other_than(leader).await;
-                sleep(long).await;
-                self.ensemble.heal(leader);
-                Ok(format!("member {next} follows {leader} as the leader"))
-            }
-            "minority" => {
-                let member = (leader + 1) % MEMBERS;
-                self.ensemble.partition(member);
-                sleep(long).await;
-                self.ensemble.heal(member);
-                Ok(format!("member {member} was alone"))
-            }
-            _ => {
-                let mut links: Vec<_> = (0..MEMBERS)
-                    .flat_map(|from| (0..MEMBERS).map(move |to| (from, to)))
-                    .filter(|(from, to)| from != to)
-                    .collect();
-                fastrand::shuffle(&mut links);
-                for (from, to) in &links {
-                    self.ensemble.link(*from, *to).stall(true, true);
-                    self.ensemble.election_link(*from, *to).stall(true, true);
-                    sleep(self.ttl() / 8).await;
-                }
-                for (from, to) in &links {
-                    self.ensemble.link(*from, *to).stall(false, false);
-                    self.ensemble.election_link(*from, *to).stall(false, false);
-                }
-                Ok(format!("{} links", links.len()))
-            }
-        }
     }
 
     async fn removes(&self, form: &str, name: &str) -> Result<String> {
@@ -134,17 +90,8 @@ impl Zk {
 
 #[async_trait]
 impl Stand for Zk {
-    fn ttl(&self) -> Duration {
-        Duration::from_secs(2)
-    }
-
-    fn slack(&self) -> Duration {
-        // Ends of sessions are rounded up to a tick, and a new leader gives each its time anew.
-        Duration::from_millis(1_500)
-    }
-
-    fn floor(&self) -> f64 {
-        50.0
+    fn terms(&self) -> &'static Terms {
+        &TERMS
     }
 
     async fn way(&self) -> Way {
@@ -170,31 +117,13 @@ impl Stand for Zk {
         Swallowed::Frames(way.bytes.iter().map(swallow).collect())
     }
 
-    async fn strike(&self, fault: Fault, form: &str, name: &str) -> Result<String> {
-        let chosen = match form {
-            "all members" => (0..MEMBERS).collect(),
-            _ => vec![fastrand::usize(..MEMBERS)],
-        };
+    async fn strike(&self, fault: Fault, form: &str, name: &str, rng: &mut Rng) -> Result<String> {
         match fault {
-            Fault::ServerPaused => {
-                chosen.iter().for_each(|member| self.ensemble.pause(*member));
-                sleep(self.ttl()).await;
-                chosen.iter().for_each(|member| self.ensemble.resume(*member));
-                Ok(format!("{} stood still", chosen.len()))
-            }
-            Fault::ServerKilled => {
-                chosen.iter().for_each(|member| self.ensemble.kill(*member));
-                sleep(self.ttl() / 4).await;
-                let restarts = chosen.iter().map(|member| Box::pin(self.ensemble.restart(*member)));
-                futures_util::future::join_all(restarts).await;
-                Ok(format!("{} killed", chosen.len()))
-            }
             Fault::RecordRemoved => self.removes(form, name).await,
-            Fault::LeaderCut => self.breaks_the_leader(form).await,
             Fault::Housekeeping => self.reaps_directories().await,
             Fault::ServerFull => self.is_full().await,
             Fault::AuthRevoked => self.revokes().await,
-            _ => bail!("BUG: {fault} is not of the server"),
+            _ => members::strike(&self.ensemble, fault, form, self.ttl(), rng).await,
         }
     }
 
@@ -223,6 +152,12 @@ impl Stand for Zk {
     }
 }
 
+const TERMS: Terms = Terms {
+    ttl: Duration::from_millis(2_000),
+    // Ends of sessions are rounded up to a tick, and a new leader gives each its time anew.
+    slack: Duration::from_millis(1_500),
+    floor: 50.0,
+};
 const MEMBERS: usize = 3;
 const REAPS: usize = 20;
 const PREFIX: &str = "/leasehold";
