@@ -1,26 +1,27 @@
 //! From the commands of a store to a lock.
 
+mod active;
 mod shutdown;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::active::Active;
 use crate::acquisition::Acquisition;
 use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
-use crate::engine_lease::Grant;
 use crate::keeper::{Keeper, Tenure};
 use crate::rt::{AtomicU64, Handle, HashMap, Mutex, MutexGuard, timeout, watch};
 use crate::tally::Tally;
 use crate::withdrawal::Withdrawal;
 use crate::{
-    BootInstant, EntryId, Error, ErrorKind, Guarantees, Inspection, Lease, Lock, LockName, Request,
-    Result, TryLock, Ttl,
+    BootInstant, Error, ErrorKind, Guarantees, Inspection, Lease, Lock, LockName, Request, Result,
+    TryLock, Ttl,
 };
 
 /// Makes a [`Lock`] of a [`Driver`].
@@ -70,14 +71,6 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What stands in the store, or may.
-struct Active<D: Driver> {
-    /// Who asks, waits or is being released, and what takes it out; with those who ask or wait, what
-    /// tells them that nobody is interested any more.
-    asks: HashMap<EntryId, (Option<Arc<Departure>>, Withdrawal<D>)>,
-    holds: HashMap<EntryId, Weak<Grant<D>>>,
 }
 
 /// What the clones of an engine, its tasks and its leases share.
@@ -239,69 +232,6 @@ impl<D: Driver> Shared<D> {
         Ok(tenure)
     }
 
-    /// Remembers how to take an acquisition out; false when the client is shut down.
-    pub(crate) fn asks(
-        &self,
-        id: EntryId,
-        departure: &Arc<Departure>,
-        withdrawal: Withdrawal<D>,
-    ) -> bool {
-        let mut active = self.active();
-        active.asks.insert(id, (Some(departure.clone()), withdrawal));
-        // Under the mutex: the shutdown takes it after it has said so.
-        !self.is_closing()
-    }
-
-    /// Remembers what came of the acquisition; false when the client is shut down.
-    pub(crate) fn holds(&self, id: EntryId, grant: &Arc<Grant<D>>) -> bool {
-        let mut active = self.active();
-        active.asks.remove(&id);
-        active.holds.insert(id, Arc::downgrade(grant));
-        !self.is_closing()
-    }
-
-    /// Remembers how to take out a hold that is being released.
-    pub(crate) fn releases(&self, id: EntryId, withdrawal: Withdrawal<D>) {
-        let mut active = self.active();
-        remove(&mut active.holds, id);
-        active.asks.insert(id, (None, withdrawal));
-    }
-
-    /// It asks no more; false when the shutdown takes it out.
-    pub(crate) fn asked(&self, id: EntryId) -> bool {
-        remove(&mut self.active().asks, id)
-    }
-
-    /// Takes out whoever stands in this session and is not polled: the session, which is renewed for
-    /// others, would keep its place for ever.
-    pub(crate) fn give_up_unpolled(self: &Arc<Self>, tenure: &Tenure<D::Session>) {
-        // Whoever waits is polled once a period, but for a request without an answer.
-        let patience = tenure.ttl.as_duration() + self.config.request_timeout;
-        let since = BootInstant::now().saturating_sub(patience);
-        // Under the mutex: what is granted is noted under it, and given up no more.
-        let mut active = self.active();
-        let stuck = active.asks.extract_if(|_, (departure, withdrawal)| {
-            let departure = departure.as_ref().filter(|_| withdrawal.is_in(&tenure.session));
-            departure.is_some_and(|departure| departure.give_up_unpolled(since))
-        });
-        let stuck: Vec<_> = stuck.collect();
-        drop(active);
-        for (_, (_, withdrawal)) in stuck {
-            self.withdraw(withdrawal);
-        }
-    }
-
-    /// It holds no more.
-    pub(crate) fn held(&self, id: EntryId) {
-        remove(&mut self.active().holds, id);
-    }
-
-    /// What is held in this session.
-    pub(crate) fn held_in(&self, tenure: &Arc<Tenure<D::Session>>) -> Vec<Arc<Grant<D>>> {
-        let held = self.active().holds.values().filter_map(Weak::upgrade).collect::<Vec<_>>();
-        held.into_iter().filter(|grant| grant.is_in(tenure)).collect()
-    }
-
     /// Something was left to its TTL in the store; the shutdown will say so.
     pub(crate) fn leave_behind(&self, ttl: Ttl) -> BootInstant {
         let until = BootInstant::now().saturating_add(ttl.as_duration());
@@ -311,10 +241,6 @@ impl<D: Driver> Shared<D> {
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<Ttl, Arc<Tenure<D::Session>>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn active(&self) -> MutexGuard<'_, Active<D>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -412,13 +338,3 @@ impl<D: Driver> Shared<D> {
         self.config.recheck
     }
 }
-
-fn remove<T>(map: &mut HashMap<EntryId, T>, id: EntryId) -> bool {
-    let was_there = map.remove(&id).is_some();
-    if map.capacity() > SHRINK_FROM && map.len() < map.capacity() / 8 {
-        map.shrink_to(map.len() * 2);
-    }
-    was_there
-}
-
-const SHRINK_FROM: usize = 64;
