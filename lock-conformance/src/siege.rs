@@ -6,10 +6,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use lockcore::{Locks, Result};
+use tokio::sync;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::time::patience;
+use crate::load::times;
+use crate::time::{patience, scaled};
 
 /// Many clients, which do all that people do with locks, and count what comes of it. Whatever the
 /// store answers, each call ends in time, with a value or an error.
@@ -44,7 +46,7 @@ impl Siege {
     /// # Panics
     ///
     /// When a call does not end within [`patience`].
-    pub async fn run<C, F>(
+    async fn run<C, F>(
         width: usize,
         is_over: impl Fn(&Counts) -> bool + Send + Sync + 'static,
         connect: C,
@@ -77,6 +79,35 @@ impl Siege {
         }
         let counts = shared.0.counts.lock().expect("nobody panicked");
         counts.clone()
+    }
+
+    /// Holds out for some seconds or until so many answers were `spoiled`, and longer if the machine is
+    /// so slow that not even so many clients have `connected`. One of a process at a time: each takes
+    /// all the time that there is.
+    ///
+    /// # Panics
+    ///
+    /// When a call does not end, or when too few clients connected.
+    pub async fn hold_out<C, F>(
+        width: usize,
+        spoiled: impl Fn() -> u64 + Send + Sync + 'static,
+        connected: usize,
+        connect: C,
+    ) where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Locks>> + Send,
+    {
+        static ALONE: sync::Mutex<()> = sync::Mutex::const_new(());
+        let _alone = ALONE.lock().await;
+        let long = Duration::from_secs(times(7, 3_600) as u64);
+        let enough = times(6_000, 1_000_000) as u64;
+        let is_over = move |counts: &Counts| {
+            let is_enough = counts.elapsed >= long || spoiled() >= enough;
+            is_enough && counts.connected >= connected || counts.elapsed >= scaled(long * 9)
+        };
+        let counts = Self::run(width, is_over, connect).await;
+        println!("{counts:#?}");
+        assert!(counts.connected >= connected, "hardly anybody came through");
     }
 
     async fn use_all(&self, locks: &Locks) {

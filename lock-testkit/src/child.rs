@@ -24,6 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -198,11 +199,7 @@ impl Role {
 
     /// The most memory that this process has had so far, in bytes: what it has asked for, and what
     /// of that it has used.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no `/proc`.
-    pub fn peak_memory(&self) -> (u64, u64) {
+    fn peak_memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
         let value = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -210,6 +207,22 @@ impl Role {
             kilobytes.and_then(|text| text.parse::<u64>().ok()).expect("Linux says it") * 1024
         };
         (value("VmPeak:"), value("VmHWM:"))
+    }
+
+    /// Tells the parent what memory some work has taken at most: `modest` or `greedy`, what was asked for
+    /// and what of that was used, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc`, or inside of a runtime.
+    pub fn reports_memory(&self, work: impl Future<Output = ()>) {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+        let before = self.peak_memory();
+        runtime.block_on(work);
+        let after = self.peak_memory();
+        let (asked, used) = (after.0 - before.0, after.1 - before.1);
+        let is_modest = asked < MODEST.0 && used < MODEST.1;
+        self.report(&format!("{} {asked} {used}", if is_modest { "modest" } else { "greedy" }));
     }
 
     /// The lines that the parent sends, from now on until it is gone.
@@ -278,4 +291,6 @@ fn listen(stdout: ChildStdout, log: PathBuf) -> mpsc::UnboundedReceiver<String> 
 
 /// What a report begins with, for programs in other languages: the rest of the line is the report.
 pub const REPORT: &str = "@leasehold-report ";
+/// What a client may take without suspicion: asked for, and used.
+const MODEST: (u64, u64) = (512 << 20, 64 << 20);
 const ENTRY: &str = "LEASEHOLD_CHILD";

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
-use lock_conformance::time::scaled;
-use lock_conformance::{Counts, Siege};
+use lock_conformance::Siege;
 use lock_testkit::child::{self, Child};
 use lock_testkit::{Hostile, Panics, Shape, Zk, fuzz};
 use lock_zk::ZkConfig;
 use lockcore::Locks;
-use tokio::sync::Mutex;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_were_spoiled_on_their_way_are_survived() {
@@ -50,38 +48,22 @@ async fn lengths_that_are_claimed_take_no_memory() {
 fn client_of_a_boaster() {
     let Some(role) = child::role() else { return };
     let port = role.var("PORT").parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let before = role.peak_memory();
-    runtime.block_on(async {
+    role.reports_memory(async move {
         let all = (0..24).map(|_| connect(port));
         assert!(join_all(all).await.iter().all(Result::is_err));
     });
-    let after = role.peak_memory();
-    let (asked, used) = (after.0 - before.0, after.1 - before.1);
-    let is_modest = asked < 512 << 20 && used < 64 << 20;
-    role.report(&format!("{} {asked} {used}", if is_modest { "modest" } else { "greedy" }));
 }
 
-/// Goes on for a while, and longer if the machine is so slow that not even so many clients connected.
 async fn besiege(hostile: Hostile, connected: usize) {
-    // One after the other: each takes all the time that there is.
-    static ALONE: Mutex<()> = Mutex::const_new(());
-    let _alone = ALONE.lock().await;
     let panics = Panics::watch();
-    let port = hostile.addr().port();
-    let hostile = Arc::new(hostile);
-    let (counted, wanted) = (hostile.clone(), fuzz::cases(6_000, 1_000_000) as u64);
-    let long = Duration::from_secs(fuzz::cases(7, 3_600) as u64);
-    let is_over = move |counts: &Counts| {
-        let is_enough = counts.elapsed >= long || counted.spoiled() >= wanted;
-        is_enough && counts.connected >= connected || counts.elapsed >= scaled(long * 9)
-    };
-    let counts = Siege::run(WIDTH, is_over, move || connect(port)).await;
-    println!("{} answers were spoiled: {counts:#?}", hostile.spoiled());
+    let (port, hostile) = (hostile.addr().port(), Arc::new(hostile));
+    let counted = hostile.clone();
+    let spoiled = move || counted.spoiled();
+    Siege::hold_out(WIDTH, spoiled, connected, move || connect(port)).await;
+    println!("{} answers were spoiled", hostile.spoiled());
     let seen = panics.seen();
     let ours: Vec<_> = seen.iter().filter(|panic| !panic.contains("/zookeeper-client-")).collect();
     assert!(ours.is_empty(), "{ours:?}");
-    assert!(counts.connected >= connected, "hardly anybody came through");
 }
 
 async fn connect(port: u16) -> lockcore::Result<Locks> {
