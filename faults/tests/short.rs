@@ -36,7 +36,7 @@ fn landed(report: &Value) -> usize {
 
 #[test]
 fn local_survives() {
-    assert_eq!(landed(&faults("short", "local", "0.25", &[])), 6);
+    assert_eq!(landed(&faults("short", "local", "0.2", &[])), 6);
 }
 
 #[test]
@@ -46,18 +46,18 @@ fn redis_survives() {
 
 #[test]
 fn etcd_survives() {
-    assert!(landed(&faults("short", "etcd", "0.5", &[])) > 2);
+    assert!(landed(&faults("short", "etcd", "0.35", &[])) > 2);
 }
 
 #[test]
 fn zk_survives() {
-    assert!(landed(&faults("short", "zk", "0.5", &[])) > 2);
+    assert!(landed(&faults("short", "zk", "0.35", &[])) > 2);
 }
 
 /// What the fence is for: the same pauses that undo writes without one.
 #[test]
 fn without_a_fence_writes_are_undone() {
-    let report = faults("control", "redis", "0.2", &["--only", "holder-paused"]);
+    let report = faults("control", "redis", "0.1", &["--only", "holder-paused"]);
     assert!(report["unfenced"]["lost"].as_u64().unwrap() > 0, "{report:#}");
     assert!(report["fenced"]["refused"].as_u64().unwrap() > 0, "{report:#}");
 }

@@ -66,7 +66,9 @@ async fn besiege(hostile: Hostile, connected: usize) {
     let spoiled = move || counted.spoiled();
     Siege::hold_out(WIDTH, spoiled, connected, move || connect(port)).await;
     println!("{} answers were spoiled", hostile.spoiled());
-    assert!(panics.seen().is_empty(), "{:?}", panics.seen());
+    let seen = panics.seen();
+    let ours: Vec<_> = seen.iter().filter(|panic| !panic.contains("/etcd-client-")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
 }
 
 async fn connect(port: u16) -> lockcore::Result<Locks> {

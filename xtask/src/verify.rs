@@ -46,7 +46,8 @@ fn each_feature() -> Result<()> {
 
     let bare = ["clippy", "-p", FACADE, "--no-default-features"];
     Sh::cargo(bare).args(DENY_WARNINGS).run()?;
-    for feature in facade.features.keys() {
+    // The default is one of the others.
+    for feature in facade.features.keys().filter(|feature| *feature != "default") {
         Sh::cargo(bare).args(["--features", feature]).args(DENY_WARNINGS).run()?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Transactions and what they answer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use etcd_client::{
     Compare, CompareOp, GetOptions, KeyValue, PutOptions, SortOrder, SortTarget, Txn, TxnOp,
     TxnOpResponse, TxnResponse,
@@ -164,8 +166,10 @@ pub(crate) struct Row {
 impl Outcome {
     pub(super) fn read(response: TxnResponse) -> Result<Self> {
         let revision = response.header().map(etcd_client::ResponseHeader::revision);
-        let answers: Vec<_> = response
-            .op_responses()
+        // At an answer without content, which no server should give, the client library panics.
+        let answers = catch_unwind(AssertUnwindSafe(|| response.op_responses()));
+        let answers: Vec<_> = answers
+            .map_err(|_| unexpected())?
             .into_iter()
             .map(|answer| match answer {
                 TxnOpResponse::Put(_) => Ok(Answer::Wrote),
