@@ -88,7 +88,13 @@ fn run(cli: &Cli) -> Result<()> {
         }
         let dir = cli.output.join(backend.to_string());
         empty(&dir)?;
-        let run = runtime.block_on(run::run(&order, &dir)).with_context(|| backend.to_string())?;
+        let run = runtime.block_on(async {
+            // What a run has started goes with it.
+            tokio::select! {
+                run = run::run(&order, &dir) => run.with_context(|| backend.to_string()),
+                _ = tokio::signal::ctrl_c() => bail!("interrupted; logs in {}", dir.display()),
+            }
+        })?;
         println!("\n{run}");
         if !run.failures().is_empty() {
             failed.push(format!("{backend} (logs in {})", dir.display()));

@@ -116,6 +116,9 @@ impl Runner<'_> {
             bar.set_position(start.elapsed().as_secs());
             bar.set_message(format!("{number}: {fault}, {form}"));
             let outcome = self.one(number, fault, form, &mut rng).await;
+            if bar.is_hidden() {
+                eprintln!("{}: {}", self.order.backend, told(number, fault, form, &outcome));
+            }
             let row = self.rows.iter_mut().find(|row| row.fault == fault);
             let row = row.expect("BUG: the plan has faults of the order only");
             match outcome {
@@ -182,6 +185,14 @@ impl Runner<'_> {
             }
             sleep(LOOK).await;
         }
+    }
+}
+
+/// A line of the progress, where there is no bar.
+fn told(number: u64, fault: Fault, form: &str, outcome: &Result<String, Trouble>) -> String {
+    match outcome {
+        Ok(landed) => format!("{number}: {fault}, {form}: {landed}"),
+        Err(trouble) => format!("{number}: {fault}, {form}: {trouble}"),
     }
 }
 
