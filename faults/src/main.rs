@@ -73,7 +73,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let time = Duration::try_from_secs_f64(cli.minutes * 60.0).context("--minutes")?;
+    let time = Duration::try_from_secs_f64(cli.minutes * 60.0).ok().filter(|time| !time.is_zero());
+    let time = time.context("--minutes is a number above 0, such as 10 or 0.5")?;
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
     let backends: &[_] =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use lock_conformance::history::{Finding, Verdict};
+use lockcore::{BootInstant, Rule};
 use serde_json::{Value, json};
 
 use crate::fault::{Backend, Fault};
@@ -56,6 +57,21 @@ impl Row {
     pub(crate) fn missed(&mut self, form: &'static str, why: String) {
         self.missed += 1;
         self.why_missed = format!("{form}: {why}");
+    }
+
+    fn is_tried(&self) -> bool {
+        self.times() + self.missed + self.broken > 0
+    }
+
+    fn remark(&self) -> String {
+        match (self.times(), self.missed) {
+            (0, 0) => "not tried".to_owned(),
+            (0, _) => self.why_missed.clone(),
+            _ => {
+                let forms = self.landed.iter().map(|(form, times)| format!("{form} {times}"));
+                format!("{}; {}", forms.collect::<Vec<_>>().join(", "), self.shown)
+            }
+        }
     }
 
     pub(crate) fn times(&self) -> u64 {
@@ -145,6 +161,12 @@ impl Run {
     }
 }
 
+/// The instant of a line of a log.
+pub(crate) fn at(line: &str) -> BootInstant {
+    let nanos = line.strip_prefix("at=").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    BootInstant::from_nanos(nanos.unwrap_or_default())
+}
+
 /// The label in the line of a fault, up to its form.
 fn label(line: &str) -> &str {
     let label = line.split(' ').find_map(|word| word.strip_prefix("label="));
@@ -160,19 +182,12 @@ impl fmt::Display for Run {
         let width = self.rows.iter().map(|row| row.fault.to_string().len()).max().unwrap_or(0);
         writeln!(f, "  {:width$}  landed  missed  violations  forms; the last one", "fault")?;
         for row in &self.rows {
-            let forms: Vec<_> =
-                row.landed.iter().map(|(form, times)| format!("{form} {times}")).collect();
-            writeln!(
-                f,
-                "  {:width$}  {:6}  {:6}  {:10}  {}; {}",
-                row.fault.to_string(),
-                row.times(),
-                row.missed,
-                row.broken,
-                forms.join(", "),
-                row.shown,
-            )?;
+            let (fault, times) = (row.fault.to_string(), row.times());
+            let Row { missed, broken, .. } = row;
+            writeln!(f, "  {fault:width$}  {times:6}  {missed:6}  {broken:10}  {}", row.remark())?;
         }
+        let tried = self.rows.iter().filter(|row| row.is_tried()).count();
+        writeln!(f, "  {tried} of {} faults tried", self.rows.len())?;
         writeln!(
             f,
             "  {:.0} grants/s before, {:.0} after (floor {:.0})",
@@ -198,6 +213,13 @@ impl fmt::Display for Run {
         }
         for (what, times) in self.expected() {
             writeln!(f, "  expected: {what}: {times}")?;
+        }
+        let mut broken = BTreeMap::<Rule, usize>::new();
+        for finding in &verdict.contradictions {
+            *broken.entry(finding.rule).or_default() += 1;
+        }
+        for (rule, times) in broken {
+            writeln!(f, "  broken: {rule}: {times}, of all the first {SHOWN} follow")?;
         }
         for finding in verdict.contradictions.iter().take(SHOWN) {
             write!(f, "{finding}")?;

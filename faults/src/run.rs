@@ -7,12 +7,13 @@ use anyhow::Result;
 use fastrand::Rng;
 use indicatif::{ProgressBar, ProgressStyle};
 use lock_conformance::history::{Expects, Journal, Note, Tolerance, judge};
+use lockcore::BootInstant;
 use tokio::time::sleep;
 
 use crate::crew::{Crew, RESOURCE};
 use crate::fault::{Backend, Fault};
 use crate::plan::Plan;
-use crate::report::{Row, Run};
+use crate::report::{self, Row, Run};
 use crate::resource::Resource;
 use crate::scene::Scene;
 use crate::stand::{self, Stand};
@@ -40,7 +41,8 @@ pub(crate) async fn run(order: &Order, dir: &Path) -> Result<Run> {
     let notes = Journal::create(dir.join(format!("runner.{}", Journal::EXTENSION)), "runner")?;
     let workers = if order.backend == Backend::Local { 1 } else { WORKERS };
     let crew = Crew::start(&*stand, dir, notes, workers).await?;
-    let mut runner = Runner { order, stand: &*stand, crew, rows: Vec::new(), ended: None };
+    let mut runner =
+        Runner { order, stand: &*stand, crew, rows: Vec::new(), begun: Vec::new(), ended: None };
 
     let load = runner.load().await?;
     runner.breaks_things().await;
@@ -48,12 +50,16 @@ pub(crate) async fn run(order: &Order, dir: &Path) -> Result<Run> {
     let stopped = runner.crew.stop().await;
     let left = nothing_left(&*stand).await;
 
-    let Runner { rows, mut ended, crew, .. } = runner;
+    let Runner { mut rows, mut ended, crew, begun, .. } = runner;
     drop(crew);
     for trouble in [after.as_ref().err(), stopped.as_ref().err()].into_iter().flatten() {
         ended.get_or_insert(trouble.to_string());
     }
     let tolerance = Tolerance { signal: SIGNAL, recovery: stand.terms().slack + BUSY };
+    let verdict = judge(dir, tolerance)?;
+    for finding in &verdict.contradictions {
+        blame(&mut rows, &begun, report::at(&finding.other.text));
+    }
     Ok(Run {
         backend: order.backend,
         seed: order.seed,
@@ -63,7 +69,7 @@ pub(crate) async fn run(order: &Order, dir: &Path) -> Result<Run> {
         floor: stand.terms().floor,
         ended,
         left,
-        verdict: judge(dir, tolerance)?,
+        verdict,
         fenced: resource.fenced(),
         unfenced: resource.unfenced(),
     })
@@ -74,6 +80,8 @@ struct Runner<'a> {
     stand: &'a dyn Stand,
     crew: Crew<'a>,
     rows: Vec<Row>,
+    /// When each fault began.
+    begun: Vec<(BootInstant, Fault)>,
     /// Why it ended before its time.
     ended: Option<String>,
 }
@@ -142,6 +150,7 @@ impl Runner<'_> {
         form: &'static str,
         rng: &mut Rng,
     ) -> Result<String, Trouble> {
+        self.begun.push((BootInstant::now(), fault));
         let expects = Expects(fault.breaks(self.order.backend).to_vec());
         let label = format!("{fault}, {form}");
         self.crew.notes.note(Note::FaultBegan { fault: number, label, expects });
@@ -185,6 +194,15 @@ impl Runner<'_> {
             }
             sleep(LOOK).await;
         }
+    }
+}
+
+/// Counts a contradiction for the fault that was the last to begin before it, if there was one.
+fn blame(rows: &mut [Row], begun: &[(BootInstant, Fault)], at: BootInstant) {
+    let before = begun.partition_point(|(began, _)| *began <= at);
+    let fault = before.checked_sub(1).map(|last| begun[last].1);
+    if let Some(row) = rows.iter_mut().find(|row| Some(row.fault) == fault) {
+        row.broken += 1;
     }
 }
 

@@ -285,6 +285,10 @@ fn guarantees(client: &Client) -> Guarantees {
             Rule::R9,
             "a waiter whose connection for notifications is down when its turn comes is passed over \
              until it is up again, and the queue is lost where the lock is",
+        )
+        .except(
+            Rule::R10,
+            "a writer that is passed over, see R9, is overtaken by readers that came later",
         );
     if client.counts_listeners() {
         return all;
