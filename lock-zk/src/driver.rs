@@ -70,6 +70,11 @@ impl ZkDriver {
             let message = "a lock of this session may not be released, and goes with the session";
             return Err(Error::new(ErrorKind::Unauthorized, message));
         }
+        self.probe(session).await
+    }
+
+    /// Whether the session is there, and since when it is known to be.
+    async fn probe(&self, session: &Session) -> Result<Renewed> {
         let Ok(connection) = session.connection() else {
             return Ok(Renewed::Gone(LossCause::SessionEnded));
         };
@@ -85,6 +90,27 @@ impl ZkDriver {
             (Probed::Ended, _) => Ok(Renewed::Gone(LossCause::SessionEnded)),
             (Probed::Broke | Probed::Silent, _) => Err(silent()),
         }
+    }
+
+    /// Where an entry stands that was found waiting before.
+    async fn look_after(&self, session: &Session, entry: &Entry) -> Result<Standing> {
+        let revoked = || Error::lost(LossCause::Revoked);
+        let place = session.place(entry).ok_or_else(revoked)?;
+        let node = place.node().ok_or_else(revoked)?;
+        let (ear, may_go) = place.heard();
+        if ear.is_out.load(SeqCst) {
+            return Err(revoked());
+        }
+        if may_go {
+            return self.grant(&node);
+        }
+        let connection = session.connection()?;
+        connection.ready().await?;
+        if !ear.left.load(SeqCst) && self.has_not_moved(&connection, &place, &node).await? {
+            return Ok(Standing::Queued { recheck: None });
+        }
+        let listed = connection.list(place.directory.path(), false).await?;
+        self.judge(&connection, &place, entry, &node, &listed).await
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<FencingToken, String>> {
@@ -192,23 +218,16 @@ impl Driver for ZkDriver {
     }
 
     async fn check(&self, session: &Session, entry: &Entry) -> Result<Standing> {
-        let revoked = || Error::lost(LossCause::Revoked);
-        let place = session.place(entry).ok_or_else(revoked)?;
-        let node = place.node().ok_or_else(revoked)?;
-        let (ear, may_go) = place.heard();
-        if ear.is_out.load(SeqCst) {
-            return Err(revoked());
+        match self.look_after(session, entry).await {
+            // The end of a session takes its nodes out as well, and a watch may be told of that first.
+            Err(error) if error.loss_cause() == Some(LossCause::Revoked) => {
+                match self.probe(session).await? {
+                    Renewed::Gone(cause) => Err(Error::lost(cause)),
+                    _ => Err(error),
+                }
+            }
+            looked => looked,
         }
-        if may_go {
-            return self.grant(&node);
-        }
-        let connection = session.connection()?;
-        connection.ready().await?;
-        if !ear.left.load(SeqCst) && self.has_not_moved(&connection, &place, &node).await? {
-            return Ok(Standing::Queued { recheck: None });
-        }
-        let listed = connection.list(place.directory.path(), false).await?;
-        self.judge(&connection, &place, entry, &node, &listed).await
     }
 
     async fn withdraw(&self, session: &Session, entry: &Entry) -> Result<Withdrawn> {

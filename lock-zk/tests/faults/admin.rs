@@ -147,6 +147,33 @@ async fn a_waiter_whose_session_is_ended_is_told_while_the_holder_stays() {
     nothing_left(&server).await;
 }
 
+/// The last that it hears is that its node is gone, and not why.
+#[tokio::test]
+async fn a_waiter_whose_link_went_with_its_session_is_told_that_the_session_ended() {
+    let server = Zk::start().await;
+    let proxy = Proxy::zk(server.addr()).await;
+    for kind in KINDS {
+        let (holder, victim) = (client(&server).await, connect(via(&proxy), LONG).await);
+        let name = kind.name();
+        let guard = kind.holds(&holder).await;
+        let waits = kind.begins(&victim);
+        until_nodes(&server, &name, 2).await;
+        until_watched(&server, 2).await;
+        let node = nodes(&server, &name).await.remove(1);
+        proxy.stall(false, true);
+        proxy.refuse(true);
+        assert!(server.delete(&node.path).await);
+        assert!(server.expire_session(node.session).await);
+        proxy.stall(false, false);
+        eventually("the connection is over", || async { proxy.connections() == 0 }).await;
+        proxy.refuse(false);
+        let error = soon("it is told", waits).await.unwrap().unwrap_err();
+        assert_eq!(error.loss_cause(), Some(LossCause::SessionEnded), "{kind:?}: {error}");
+        guard.release().await.unwrap();
+    }
+    nothing_left(&server).await;
+}
+
 #[tokio::test]
 async fn a_holder_whose_node_is_deleted_is_told_and_its_neighbours_are_not() {
     let server = Zk::start().await;

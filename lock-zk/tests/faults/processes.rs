@@ -169,6 +169,8 @@ async fn directories_that_go_all_the_time_keep_nobody_from_a_lock() {
     }
     // It is there when a try looks, and gone when it asks for a node.
     let holder = locks.mutex("other").unwrap().lock().await.unwrap();
+    let gone = || async { server.stat("/leasehold/name").await.is_none() };
+    eventually("the directory goes", gone).await;
     for tries in [false, true] {
         server.create("/leasehold/name", "", ZkMode::Container).await;
         let kept = proxy.hold_requests(zk_request("create", "name/_c_"));
@@ -184,7 +186,6 @@ async fn directories_that_go_all_the_time_keep_nobody_from_a_lock() {
         kept.release();
         let guard = soon("a free lock", takes).await.unwrap().unwrap();
         guard.release().await.unwrap();
-        let gone = || async { server.stat("/leasehold/name").await.is_none() };
         eventually("the directory goes", gone).await;
     }
     assert!(holder.is_held());
