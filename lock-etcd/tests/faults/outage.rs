@@ -50,7 +50,7 @@ async fn nobody_hangs_while_all_members_are_dead() {
 
 async fn nobody_hangs(way: Way) {
     let cluster = cluster().await;
-    let locks = connect(of_all(&cluster), ttl(3)).await;
+    let locks = connect(of_all(&cluster), ttl(TTL)).await;
     let mut guards = Vec::new();
     for number in 0..3 {
         let lock = locks.mutex(format!("held-{number}")).unwrap();
@@ -77,14 +77,14 @@ async fn nobody_hangs(way: Way) {
             Ok(Err(error)) => assert!(error.is_transient(), "{way:?}: {error}"),
             Err(_) => {}
         }
-        assert!(begun.elapsed() < limit + ms(200), "{way:?}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < limit + BUSY, "{way:?}: {:?}", begun.elapsed());
     }
     // What is dropped does not wait for anybody.
     let begun = BootInstant::now();
     drop(guards.pop());
     waits.abort();
     assert!(waits.await.is_err_and(|error| error.is_cancelled()));
-    assert!(begun.elapsed() < ms(100), "{way:?}: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < BUSY, "{way:?}: {:?}", begun.elapsed());
 
     let guard = guards.pop().unwrap();
     let deadline = guard.deadline();
@@ -92,8 +92,8 @@ async fn nobody_hangs(way: Way) {
     let late = BootInstant::now().saturating_since(deadline);
     println!("{way:?}: released {late:?} after its deadline: {released:?}");
     let kind = released.unwrap_err().kind();
-    assert!(matches!(kind, ErrorKind::Indeterminate | ErrorKind::Unavailable), "{kind:?}");
-    assert!(late < ms(200), "{way:?}: {late:?} after the deadline");
+    assert!(matches!(kind, ErrorKind::Indeterminate | ErrorKind::Unavailable), "{way:?}: {kind:?}");
+    assert!(late < BUSY, "{way:?}: {late:?} after the deadline");
     let guard = guards.pop().unwrap();
     soon("the last one is lost", guard.lost()).await;
     drop(guard);
@@ -107,3 +107,9 @@ async fn nobody_hangs(way: Way) {
     let member = cluster.member(0);
     eventually("no key is left", || async { left(member).await.is_empty() }).await;
 }
+
+/// What comes before the release takes a third of it at most, also right before a renewal.
+const TTL: u64 = 6;
+
+/// What two busy cores may cost; less than any request waits for its answer.
+const BUSY: Duration = Duration::from_millis(500);
