@@ -12,7 +12,7 @@ use lockcore::{
 use crate::cancel::ByHand;
 use crate::harness::{Client, Harness, LinkFaults};
 use crate::history::{Belief, History};
-use crate::time::{eventually, patience, scaled, soon};
+use crate::time::{eventually, patience, pause, scaled, soon};
 
 /// A store for one case, its clients, and what cases say often.
 pub struct Stage {
@@ -212,10 +212,17 @@ impl Stage {
         assert_eq!(holders, [Some(lease.token())], "it does not hold alone");
     }
 
-    /// Holders and waiters of the case's name.
+    /// Holders and waiters of the case's name. A store that is too busy to tell is asked again.
     pub async fn inspect(&self, client: &Client) -> Inspection {
-        let picture = soon("inspect returns", client.lock.inspect(&self.name)).await;
-        picture.expect("the store can be asked")
+        let told = async {
+            loop {
+                match client.lock.inspect(&self.name).await {
+                    Err(error) if error.is_transient() => pause(Duration::from_millis(20)).await,
+                    told => return told,
+                }
+            }
+        };
+        soon("inspect returns", told).await.expect("the store can be asked")
     }
 
     /// Waits until so many wait for the case's name.
