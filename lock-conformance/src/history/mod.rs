@@ -18,14 +18,14 @@ use std::sync::{Mutex, PoisonError};
 
 use lockcore::{BootInstant, FencingToken, Mode};
 
-pub use check::{Finding, Tolerance, Verdict, judge};
+pub use check::{Finding, Party, Tolerance, Verdict, judge};
 pub use event::{Ask, Event, Expects, Fact, Note, Patience, What};
 pub use journal::{Attempt, Hold, Journal};
 pub use log::{Log, Place, ReadError};
 
 use sweep::{Clash, How};
 
-/// The beliefs of all holders of one name, from whatever task they were noted.
+/// The beliefs of all holders of one name in one process, from whatever task they were noted.
 #[derive(Debug, Default)]
 pub struct History {
     beliefs: Mutex<Vec<Belief>>,
