@@ -165,6 +165,6 @@ mod tests {
     #[test]
     fn every_store_has_faults_of_its_own() {
         let counts = Backend::value_variants().iter().map(|backend| faults(*backend, &[]).len());
-        assert_eq!(counts.collect::<Vec<_>>(), [6, 21, 20, 20]);
+        assert_eq!(counts.collect::<Vec<_>>(), [6, 22, 21, 21]);
     }
 }

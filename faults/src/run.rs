@@ -245,8 +245,9 @@ const ENOUGH: u64 = 3;
 const LOAD: Duration = Duration::from_secs(2);
 /// How many show that all are.
 const HEALED: u64 = 100;
-/// How late a loss may be signalled: the timers of a runtime, on two busy cores.
-const SIGNAL: Duration = Duration::from_millis(300);
+/// How late a loss may be signalled: the timers of a process that gets no time for a while, on cores that
+/// are far too busy. How late it is on others, the suite measures.
+const SIGNAL: Duration = Duration::from_secs(2);
 /// What two busy cores and the pace of the engine may cost a waiter besides.
 const BUSY: Duration = Duration::from_secs(3);
 const HEAL: Duration = Duration::from_secs(20);
