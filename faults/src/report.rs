@@ -141,6 +141,7 @@ impl Run {
                     "missed": row.missed,
                     "violations": row.broken,
                     "shown": row.shown,
+                    "why_missed": row.why_missed,
                 })
             })
             .collect();
@@ -156,7 +157,7 @@ impl Run {
             "attempts": self.verdict.attempts,
             "grants": self.verdict.grants.len(),
             "unknown": self.verdict.unknown,
-            "unexplained": self.verdict.unexplained.len(),
+            "unexplained": self.verdict.unexplained.iter().map(line).collect::<Vec<_>>(),
             "contradictions": contradictions,
             "expected": self.expected(),
             "left": self.left,
