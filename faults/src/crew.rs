@@ -129,9 +129,14 @@ impl<'a> Crew<'a> {
         starts: &[&str],
         patience: Duration,
     ) -> Result<String, Trouble> {
-        let end = BootInstant::now().saturating_add(patience);
+        let mut end = BootInstant::now().saturating_add(patience);
         loop {
             let worker = &mut self.workers[number];
+            let is_running = worker.child.is_running();
+            if !is_running {
+                // What it said last may be on its way still.
+                end = end.min(BootInstant::now().saturating_add(LAST_WORDS));
+            }
             while let Some(report) = worker.child.try_next_report() {
                 worker.heard.push(report);
             }
@@ -141,10 +146,9 @@ impl<'a> Crew<'a> {
             if let Some(place) = place {
                 return Ok(worker.heard.remove(place));
             }
-            let late = BootInstant::now() >= end;
-            if late || !worker.child.is_running() {
+            if BootInstant::now() >= end {
                 let label = label(number, worker.generation);
-                let why = if late { "does not say" } else { "has ended without" };
+                let why = if is_running { "does not say" } else { "has ended without" };
                 let wanted = starts.join("` or `");
                 let logs = worker.child.logs();
                 return Err(broken(format!("{label} {why} `{wanted}`\n{}", last_of(&logs))));
@@ -268,6 +272,7 @@ fn last_of(logs: &str) -> String {
 pub(crate) const RESOURCE: &str = "resource";
 const SHOWN_LINES: usize = 20;
 const LOOK: Duration = Duration::from_millis(3);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(90);
 const STOP: Duration = Duration::from_secs(90);

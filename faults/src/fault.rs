@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     ReplySwallowed,
     /// Delay, jitter, single bytes, resets.
     SlowLink,
+    /// What a holder renewed is confirmed when it has lost the lock.
+    RenewalLate,
     /// No waiter is told of anything.
     NotificationsLost,
     /// A server stands still, for less or more than a TTL.
@@ -101,6 +103,7 @@ impl Fault {
             (Self::ReleaseFails, _) => &["dropped", "link cut"],
             (Self::SilentLink, _) => &["both ways", "requests", "replies"],
             (Self::ReplySwallowed, _) => &["acquire", "release", "renew"],
+            (Self::RenewalLate, _) => &["by hand", "by itself"],
             (Self::SlowLink, _) => &["delay", "jitter", "single bytes", "reset", "long delay"],
             (Self::ServerKilled | Self::ServerPaused, Backend::Etcd | Backend::Zk) => {
                 &["one member", "all members"]
@@ -130,6 +133,7 @@ impl Fault {
             Self::SilentLink
             | Self::ReplySwallowed
             | Self::SlowLink
+            | Self::RenewalLate
             | Self::NotificationsLost
             | Self::ReleaseFails
             | Self::ServerPaused

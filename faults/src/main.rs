@@ -42,8 +42,8 @@ struct Cli {
     seed: Option<u64>,
 
     /// How long each backend is broken; what is under way then is brought to its end.
-    #[arg(long, default_value_t = 10.0)]
-    minutes: f64,
+    #[arg(long, default_value = "10", value_parser = minutes, allow_negative_numbers = true)]
+    minutes: Duration,
 
     /// Only these faults; all that a backend has when none is named.
     #[arg(long = "only", value_name = "FAULT", value_enum)]
@@ -73,8 +73,6 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let time = Duration::try_from_secs_f64(cli.minutes * 60.0).ok().filter(|time| !time.is_zero());
-    let time = time.context("--minutes is a number above 0, such as 10 or 0.5")?;
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
     let backends: &[_] =
@@ -83,7 +81,8 @@ fn run(cli: &Cli) -> Result<()> {
     let (mut reports, mut failed) = (Vec::new(), Vec::new());
     for backend in backends {
         let faults = faults(*backend, &cli.only);
-        let order = Order { backend: *backend, faults, seed, time, waiters: cli.waiters };
+        let (time, waiters) = (cli.minutes, cli.waiters);
+        let order = Order { backend: *backend, faults, seed, time, waiters };
         if order.faults.is_empty() {
             continue;
         }
@@ -107,6 +106,14 @@ fn run(cli: &Cli) -> Result<()> {
     fs::write(&file, report).with_context(|| format!("cannot write {}", file.display()))?;
     println!("report: {}", file.display());
     if failed.is_empty() { Ok(()) } else { bail!("something is wrong with {}", failed.join(", ")) }
+}
+
+fn minutes(text: &str) -> Result<Duration, &'static str> {
+    let time = text.parse::<f64>().ok().map(|minutes| Duration::try_from_secs_f64(minutes * 60.0));
+    match time {
+        Some(Ok(time)) if !time.is_zero() => Ok(time),
+        _ => Err("it is a number above 0, such as 10 or 0.5"),
+    }
 }
 
 fn faults(backend: Backend, only: &[Fault]) -> Vec<Fault> {
@@ -146,8 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn minutes_are_a_number_above_0() {
+        let parse = |minutes| Cli::try_parse_from(["faults", "--minutes", minutes]);
+        assert_eq!(parse("0.5").unwrap().minutes, Duration::from_secs(30));
+        for wrong in ["-1", "0", "-0.5", "nan", "inf", "1e300", "ten", ""] {
+            let error = parse(wrong).err().unwrap().to_string();
+            assert!(error.contains("--minutes <MINUTES>': it is a number above 0"), "{error}");
+        }
+    }
+
+    #[test]
     fn every_store_has_faults_of_its_own() {
         let counts = Backend::value_variants().iter().map(|backend| faults(*backend, &[]).len());
-        assert_eq!(counts.collect::<Vec<_>>(), [6, 21, 20, 20]);
+        assert_eq!(counts.collect::<Vec<_>>(), [6, 22, 21, 21]);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
-use lock_conformance::history::{Finding, Verdict};
-use lockcore::{BootInstant, Rule};
+use lock_conformance::history::{Finding, Place, Verdict};
+use lockcore::Rule;
 use serde_json::{Value, json};
 
 use crate::fault::{Backend, Fault};
@@ -14,6 +15,8 @@ use crate::resource::Tally;
 pub(crate) struct Run {
     pub(crate) backend: Backend,
     pub(crate) seed: u64,
+    /// How long faults were made.
+    pub(crate) took: Duration,
     pub(crate) rows: Vec<Row>,
     /// Grants a second before the first fault, and after the last one.
     pub(crate) load: f64,
@@ -138,19 +141,23 @@ impl Run {
                     "missed": row.missed,
                     "violations": row.broken,
                     "shown": row.shown,
+                    "why_missed": row.why_missed,
                 })
             })
             .collect();
         let contradictions: Vec<_> =
-            self.verdict.contradictions.iter().map(ToString::to_string).collect();
+            self.verdict.contradictions.iter().map(contradiction).collect();
         json!({
             "backend": self.backend.to_string(),
             "seed": self.seed,
+            "minutes": self.took.as_secs_f64() / 60.0,
             "faults": rows,
             "load": { "before": self.load, "after": self.load_after, "floor": self.floor },
+            "events": self.verdict.events,
+            "attempts": self.verdict.attempts,
             "grants": self.verdict.grants.len(),
             "unknown": self.verdict.unknown,
-            "unexplained": self.verdict.unexplained.len(),
+            "unexplained": self.verdict.unexplained.iter().map(line).collect::<Vec<_>>(),
             "contradictions": contradictions,
             "expected": self.expected(),
             "left": self.left,
@@ -161,10 +168,20 @@ impl Run {
     }
 }
 
-/// The instant of a line of a log.
-pub(crate) fn at(line: &str) -> BootInstant {
-    let nanos = line.strip_prefix("at=").and_then(|rest| rest.split(' ').next()?.parse().ok());
-    BootInstant::from_nanos(nanos.unwrap_or_default())
+fn contradiction(finding: &Finding) -> Value {
+    let asked = finding.parties.iter().map(|party| line(&party.asked));
+    json!({
+        "rule": finding.rule.to_string(),
+        "what": finding.what,
+        "lock": finding.name.as_str(),
+        "mode": finding.modes(),
+        "lines": [line(&finding.one), line(&finding.other)],
+        "asked": asked.collect::<Vec<_>>(),
+    })
+}
+
+fn line(Place { file, line, text }: &Place) -> Value {
+    json!({ "file": file, "line": line, "text": text })
 }
 
 /// The label in the line of a fault, up to its form.
@@ -178,7 +195,8 @@ const SHOWN: usize = 20;
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, seed {}", self.backend, self.seed)?;
+        let minutes = self.took.as_secs_f64() / 60.0;
+        writeln!(f, "{}, seed {}, {minutes:.1} minutes", self.backend, self.seed)?;
         let width = self.rows.iter().map(|row| row.fault.to_string().len()).max().unwrap_or(0);
         writeln!(f, "  {:width$}  landed  missed  violations  forms; the last one", "fault")?;
         for row in &self.rows {

@@ -41,6 +41,7 @@ impl Scene<'_, '_> {
             Fault::SilentLink => self.silent_link().await,
             Fault::ReplySwallowed => self.reply_swallowed().await,
             Fault::SlowLink => self.slow_link().await,
+            Fault::RenewalLate => self.renewal_late().await,
             Fault::NotificationsLost => self.notifications_lost().await,
             Fault::ClientClock => self.client_clock().await,
             Fault::WaitersKilled => self.waiters_killed().await,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use fastrand::Rng;
 
 use crate::fault::Fault;
-use crate::way::{Swallowed, Way};
+use crate::way::{Held, Swallowed, Way};
 
 mod etcd;
 mod local;
@@ -38,6 +38,9 @@ pub(crate) trait Stand: Send + Sync {
 
     /// Lets the next reply of this step vanish.
     fn swallow(&self, way: &Way, step: Step) -> Swallowed;
+
+    /// Holds back the answers to all renewals that are made from now on.
+    fn hold_renewals(&self, way: &Way) -> Held;
 
     /// Does the fault, of a form, while somebody holds `name` and others wait for it; returns when it
     /// is over, with what shows that it has landed.

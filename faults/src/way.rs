@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_testkit::grpc::{CallRule, ReplySwallow};
-use lock_testkit::{GrpcProxy, Proxy, SwallowHandle};
+use lock_testkit::{GrpcProxy, HoldHandle, Proxy, SwallowHandle};
 
 /// One proxy for each member of the store; for etcd two, of bytes and of calls behind it.
 pub(crate) struct Way {
@@ -56,6 +56,25 @@ impl Way {
     pub(crate) fn connections(&self) -> usize {
         self.bytes.iter().map(Proxy::connections).sum()
     }
+}
+
+/// Replies that are held back, of whichever member is asked.
+pub(crate) enum Held {
+    Frames(Vec<HoldHandle>),
+    Calls(Vec<CallRule>),
+}
+
+impl Held {
+    /// On how many connections one stands still, or how many of calls have had to wait.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Self::Frames(handles) => handles.iter().map(|handle| handle.holding() as u64).sum(),
+            Self::Calls(rules) => rules.iter().map(CallRule::hits).sum(),
+        }
+    }
+
+    /// Lets them go on.
+    pub(crate) fn release(self) {}
 }
 
 /// A reply that is to be lost, by whichever member is asked.

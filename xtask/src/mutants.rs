@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 
 use self::lab::Lab;
-use self::table::{MUTANTS, Mutant};
+use self::table::Mutant;
 use self::trials::Trials;
 use self::verdict::Outcome;
 use crate::workspace;
@@ -23,7 +23,7 @@ mod verdict;
 
 /// Runs the mutants whose name contains `filter`, the case of each so many times.
 pub(crate) fn run(filter: Option<&str>, times: NonZeroU32) -> Result<()> {
-    let chosen = choose(MUTANTS, filter)?;
+    let chosen = choose(&table::all(), filter)?;
     let broken = break_all(&chosen)?;
     let lab = Lab::prepare()?;
     let trials = Trials::new(times);
@@ -158,6 +158,6 @@ mod tests {
 
     #[test]
     fn all_mutants_can_be_applied() {
-        break_all(&choose(MUTANTS, None).unwrap()).unwrap();
+        break_all(&choose(&table::all(), None).unwrap()).unwrap();
     }
 }

@@ -116,6 +116,30 @@ impl Scene<'_, '_> {
         Ok(told)
     }
 
+    /// A holder hears nothing of its renewals until it has lost the lock: what is confirmed then
+    /// gives it back to nobody.
+    pub(super) async fn renewal_late(&mut self) -> Landed {
+        let (holder, waiters) = self.cast();
+        // Who renews by hand alone has an end of its own, beside that of its session.
+        let kind = if self.form == "by hand" { "unrenewed" } else { "mutex" };
+        self.crew.send(holder, &format!("renew {} {kind}", self.name));
+        self.hears(holder, "held").await?;
+        self.queue(&waiters).await?;
+        let held = self.stand.hold_renewals(self.crew.way(holder));
+        let lost = self.loses(holder).await;
+        let count = held.count();
+        held.release();
+        lost?;
+        let (answered, patience) = (format!("answered {}", self.name), self.patience());
+        let answer = self.crew.hear(holder, &[&answered], patience).await?;
+        self.frees(holder).await?;
+        self.done(&waiters).await?;
+        if count == 0 || !answer.ends_with(" late") {
+            return Err(missed(format!("{count} answers were held; the holder: {answer}")));
+        }
+        Ok("a renewal from before the loss was confirmed after it".to_owned())
+    }
+
     /// The waiters hear nothing, and are granted all the same.
     pub(super) async fn notifications_lost(&mut self) -> Landed {
         let (holder, waiters) = self.cast();

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::{Stand, Step, Terms, members};
 use crate::fault::Fault;
-use crate::way::{Swallowed, Way};
+use crate::way::{Held, Swallowed, Way};
 
 pub(crate) struct Etcd {
     cluster: EtcdCluster,
@@ -77,6 +77,11 @@ impl Stand for Etcd {
         let swallow =
             |calls: &GrpcProxy| calls.swallow_reply_then(Swallow::ThenSilence, "KV/Txn", 1);
         Swallowed::Calls(way.calls.iter().map(swallow).collect())
+    }
+
+    fn hold_renewals(&self, way: &Way) -> Held {
+        let hold = |calls: &GrpcProxy| calls.hold_replies("Lease/LeaseKeepAlive");
+        Held::Calls(way.calls.iter().map(hold).collect())
     }
 
     async fn strike(&self, fault: Fault, form: &str, name: &str, rng: &mut Rng) -> Result<String> {

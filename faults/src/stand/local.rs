@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::{Stand, Step, Terms};
 use crate::fault::Fault;
-use crate::way::{Swallowed, Way};
+use crate::way::{Held, Swallowed, Way};
 
 /// Nothing runs, and nothing of it can be broken but its workers.
 pub(crate) struct Local;
@@ -29,6 +29,10 @@ impl Stand for Local {
 
     fn swallow(&self, _: &Way, _: Step) -> Swallowed {
         Swallowed::Frames(Vec::new())
+    }
+
+    fn hold_renewals(&self, _: &Way) -> Held {
+        Held::Frames(Vec::new())
     }
 
     async fn strike(&self, fault: Fault, _: &str, _: &str, _: &mut Rng) -> Result<String> {

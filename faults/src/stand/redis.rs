@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::{Stand, Step, Terms};
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::way::{Swallowed, Way};
+use crate::way::{Held, Swallowed, Way};
 
 pub(crate) struct Redis {
     server: Server,
@@ -99,6 +99,11 @@ impl Stand for Redis {
             proxy.swallow_reply_then(Swallow::ThenReset, move |words: &[Bytes]| is(step, words))
         };
         Swallowed::Frames(way.bytes.iter().map(swallow).collect())
+    }
+
+    fn hold_renewals(&self, way: &Way) -> Held {
+        let hold = |proxy: &Proxy| proxy.hold_replies(|words: &[Bytes]| is(Step::Renew, words));
+        Held::Frames(way.bytes.iter().map(hold).collect())
     }
 
     async fn strike(&self, fault: Fault, form: &str, name: &str, _: &mut Rng) -> Result<String> {
@@ -187,11 +192,18 @@ fn is(step: Step, words: &[Bytes]) -> bool {
         b"EVALSHA" | b"EVAL" => match (word(2), words.len()) {
             (b"5", 12) => step == Step::Acquire,
             (b"5", 9) => step == Step::Release,
-            (b"5", 10) | (b"1", 6) => step == Step::Renew,
-            _ => false,
+            (b"5", 10) => step == Step::Renew,
+            // Several at once, each with a key and two words more.
+            (keys, len) => {
+                step == Step::Renew && count(keys).is_some_and(|keys| len == 3 + 3 * keys)
+            }
         },
         _ => false,
     }
+}
+
+fn count(word: &[u8]) -> Option<usize> {
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 fn rights(commands: &str) -> String {

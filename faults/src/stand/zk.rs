@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{Stand, Step, Terms, members};
 use crate::fault::Fault;
-use crate::way::{Swallowed, Way};
+use crate::way::{Held, Swallowed, Way};
 
 pub(crate) struct Zk {
     ensemble: ZkEnsemble,
@@ -115,6 +115,11 @@ impl Stand for Zk {
         let swallow =
             |proxy: &Proxy| proxy.swallow_reply_then(Swallow::ThenReset, zk_request(request, part));
         Swallowed::Frames(way.bytes.iter().map(swallow).collect())
+    }
+
+    fn hold_renewals(&self, way: &Way) -> Held {
+        let hold = |proxy: &Proxy| proxy.hold_replies(zk_request("multi", ""));
+        Held::Frames(way.bytes.iter().map(hold).collect())
     }
 
     async fn strike(&self, fault: Fault, form: &str, name: &str, rng: &mut Rng) -> Result<String> {

@@ -8,6 +8,7 @@
 //! | `careless on`, `careless off` | the load drops its releases |
 //! | `keep NAME KIND` | takes a lock and keeps it: `queued`, `held`, `lost` |
 //! | `free NAME` | gives that back: `freed`, or `gone` if it was lost |
+//! | `renew NAME KIND` | takes a lock and renews it all the time: `queued`, `held`, `lost`, and `answered NAME late` if a renewal from before the loss was answered after it; until it is freed |
 //! | `turn NAME KIND` | takes a lock, works under it for a moment, gives it back: `queued`, `done` |
 //! | `leave NAME` | those who wait for a turn go |
 //! | `crowd NAME COUNT` | so many turns at once: `crowded` when all are done |
@@ -39,6 +40,7 @@ use crate::resource::Writer;
 
 mod kind;
 mod load;
+mod renew;
 mod scenes;
 mod witness;
 
@@ -123,6 +125,12 @@ impl Worker {
                 self.keepers.borrow_mut().insert((*name).to_owned(), free.clone());
                 let kind = parse(kind)?;
                 spawn_local(scenes::keep(self.clone(), (*name).to_owned(), kind, free));
+            }
+            ["renew", name, kind] => {
+                let free = Rc::new(Notify::new());
+                self.keepers.borrow_mut().insert((*name).to_owned(), free.clone());
+                let kind = parse(kind)?;
+                spawn_local(renew::run(self.clone(), (*name).to_owned(), kind, free));
             }
             ["free", name] => match self.keepers.borrow_mut().remove(*name) {
                 Some(keeper) => keeper.notify_one(),

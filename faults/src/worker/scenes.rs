@@ -60,7 +60,7 @@ pub(crate) async fn turn(worker: Rc<Worker>, name: String, kind: Kind, leaves: R
 }
 
 /// Asks until it is granted, while somebody looks at the queue and writes down who waits there.
-async fn hold_and_look<'a>(
+pub(super) async fn hold_and_look<'a>(
     worker: &'a Rc<Worker>,
     name: &str,
     kind: Kind,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lock_conformance::history::{Ask, Attempt as Log, Fact, Journal, Patience};
-use lockcore::{ErrorKind, Guard, LockName, Locks, Mode, Renewal, Ttl};
+use lockcore::{ErrorKind, Guard, LockName, Locks, Mode, Ttl};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -153,7 +153,7 @@ impl<'a> Attempt<'a> {
             mode: self.kind.mode(),
             patience,
             ttl: self.witness.ttl,
-            renewal: Renewal::Auto,
+            renewal: self.kind.renewal(),
         });
         patience
     }
@@ -192,10 +192,9 @@ impl Hold<'_> {
         self.attempt.log.look(&self.guard)
     }
 
-    /// Renews it once more than the library does.
-    pub(crate) async fn renew(&self) {
-        // How it ended is in the log.
-        drop(self.attempt.log.renew(&self.guard).await);
+    /// Renews it once more than the library does, and says how that failed.
+    pub(crate) async fn renew(&self) -> Option<lockcore::Error> {
+        self.attempt.log.renew(&self.guard).await.err()
     }
 
     /// Waits for the loss.

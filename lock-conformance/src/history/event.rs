@@ -76,11 +76,12 @@ pub enum Fact {
         /// How it was lost.
         cause: LossCause,
     },
-    /// The resource took a write.
+    /// The resource that the lock protects took a write.
     Wrote {
         /// The token that it came with; none if the resource does not ask for one.
         token: Option<FencingToken>,
-        /// The how manieth write to the resource it was, as the resource counts them.
+        /// Its place among all writes to that resource, as the resource counts them: the later one has
+        /// the greater place, and no two have the same.
         place: u64,
     },
     /// The resource refused a write.
@@ -150,7 +151,7 @@ pub struct Ask {
     pub mode: Mode,
     /// Whether it waits.
     pub patience: Patience,
-    /// The TTL.
+    /// The TTL that it asked for.
     pub ttl: Ttl,
     /// Who renews.
     pub renewal: Renewal,
@@ -159,11 +160,11 @@ pub struct Ask {
 /// For how long an acquisition waits for its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// As long as it takes: `lock`.
+    /// For as long as it takes: `lock`.
     Forever,
     /// Not at all: `try_lock`.
     None,
-    /// So long: `try_lock_for`.
+    /// For so long: `try_lock_for`.
     For(Duration),
 }
 

@@ -43,7 +43,8 @@ impl Journal {
     pub const EXTENSION: &'static str = "log";
 
     /// A new log of the process that is called `process`, at `path`. No other process of the run has
-    /// that name, not even the one that takes its place.
+    /// that name, not even the one that takes its place. All logs of a run, and of no other, are in one
+    /// directory, and their names end with `.log`: [`judge`](super::judge) reads those.
     ///
     /// # Errors
     ///
@@ -77,7 +78,9 @@ impl Journal {
         self.write(BootInstant::now(), What::Note(note));
     }
 
-    /// Writes down who waits in a queue, if their owner labels are those of attempts; each but once.
+    /// Writes down who waits in a queue, if their owner labels are [those of attempts](Attempt::label) of
+    /// any process; each but once. **R7** to **R10** are judged by this: who is never seen waiting is not
+    /// judged to have waited.
     ///
     /// # Panics
     ///
@@ -132,12 +135,13 @@ impl Attempt {
         OwnerLabel::new(format!("{}.{}", self.journal.process(), self.number))
     }
 
-    /// It is about to be made.
+    /// Writes down what the call is going to ask for: once, right before it.
     pub fn asks(&self, ask: Ask) {
         self.log(Fact::Asked(ask));
     }
 
-    /// It has returned.
+    /// Writes down how the call has ended: a grant, none for who did not want to wait (or longer), an
+    /// error. `patience` is that of [`asks`](Attempt::asks).
     pub fn answered<H: Hold>(&self, patience: Patience, outcome: &Result<Option<H>>) {
         match outcome {
             Ok(Some(hold)) => self.granted(hold),
@@ -147,7 +151,7 @@ impl Attempt {
         }
     }
 
-    /// It has returned this grant.
+    /// Writes down that the call has returned this grant, right after it.
     pub fn granted(&self, hold: &impl Hold) {
         self.log(Fact::Granted { token: hold.token(), deadline: hold.deadline() });
     }
@@ -189,7 +193,7 @@ impl Attempt {
         outcome
     }
 
-    /// The loss was signalled. Whoever calls this has waited for it all the time: **R4** is judged
+    /// Writes down that the loss was signalled. Whoever calls this has waited for it all the time: **R4** is judged
     /// by it.
     pub fn lost(&self, cause: LossCause) {
         self.log(Fact::Lost { cause });
@@ -215,12 +219,14 @@ impl Attempt {
         outcome
     }
 
-    /// Writes down what is so now.
+    /// Writes down what has just become true. Of a [`Fact`] that has to come first see
+    /// [`log_at`](Attempt::log_at).
     pub fn log(&self, fact: Fact) {
         self.log_at(BootInstant::now(), fact);
     }
 
-    /// Writes down what was so at `at`.
+    /// Writes down what was so at `at`: for a fact whose instant is before a question, see [`Event`],
+    /// when it is known only after the answer.
     pub fn log_at(&self, at: BootInstant, fact: Fact) {
         self.journal.write(at, What::Fact { attempt: self.number, fact });
     }

@@ -38,7 +38,8 @@ struct Line {
 }
 
 impl Log {
-    /// Reads every file of the directory whose name ends with `.log`.
+    /// Reads every file of the directory whose name ends with `.log`, and of none below it. An empty
+    /// directory is an empty log.
     ///
     /// A last line without an end was torn when its process was killed: it is ignored and
     /// [counted](Log::torn).
@@ -89,6 +90,11 @@ impl Log {
     /// All events, file by file.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.lines.iter().map(|line| &line.event)
+    }
+
+    /// The event with this number among all.
+    pub(super) fn event(&self, event: usize) -> Option<&Event> {
+        Some(&self.lines.get(event)?.event)
     }
 
     /// Where the event with this number among all [`events`](Log::events) stands, and what its line

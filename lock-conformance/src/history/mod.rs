@@ -1,10 +1,93 @@
 //! What holders believed, and whether it contradicts itself.
 //!
-//! A [`History`] is kept in memory, by the tasks of one process. A [`Journal`] is a file, in which one
-//! of several processes writes down all that it does and believes; the boot-time clock is common to
-//! all processes of a machine, so their instants compare exactly. [`judge`] reads the journals of all and
-//! names the lines that contradict each other.
+//! A history is what all who use a lock say that they asked for, were granted and believed, each with
+//! the instant at which it was so. It needs no look into the store: if two say that they held the same
+//! mutex at the same instant, one of them was wrong, whatever the store meant. There are two kinds:
 //!
+//! - A [`History`] is kept in memory, by the tasks of one process, and knows beliefs alone. It judges
+//!   **R1** and **R2** of one name.
+//! - A *log* is a file, in which one of several processes writes down all that it does and believes.
+//!   [`judge`] reads the logs of all, judges **R1** to **R5** and **R7** to **R10** of all names, and tells
+//!   which two lines contradict each other. Killed processes count, for what they wrote is there.
+//!
+//! All instants are of the boot-time clock ([`BootInstant`], nanoseconds), which all processes of one
+//! machine share, so that they compare exactly. Logs of several machines cannot be judged together.
+//!
+//! # Writing a log
+//!
+//! Each process makes one [`Journal`], and of that an [`Attempt`] for each acquisition. An attempt
+//! writes an [`Event`] a line; in the order of a life these are the [`Fact`]s:
+//!
+//! | when | method | facts |
+//! |---|---|---|
+//! | before the call | [`asks`](Attempt::asks) | `asked`, with lock, mode, patience, TTL and renewal |
+//! | somebody sees it wait | [`Journal::saw`], by the [`label`](Attempt::label) | `queued` |
+//! | the call has returned | [`answered`](Attempt::answered), [`granted`](Attempt::granted) | `granted`, `busy`, `timed-out`, `failed` |
+//! | while it is held, and often | [`look`](Attempt::look) | `believes`, `doubts` |
+//! | a renewal by hand | [`renew`](Attempt::renew) | `renewed`, `renew-failed` |
+//! | the loss is signalled | [`lost`](Attempt::lost) | `lost` |
+//! | a write to what the lock protects | [`log`](Attempt::log) | `wrote`, `refused` |
+//! | at the end | [`release`](Attempt::release) | `releasing`, `released`, `release-failed` |
+//! | before a drop without that | [`log`](Attempt::log) | `dropped` |
+//!
+//! Three of these are all that exclusion needs: asks, answered, look. Who breaks things, or looks
+//! at the queue from outside, has a journal too, and [notes](Journal::note) there which process was
+//! killed or paused, and which fault began and ended; each [`Note`] explains what would else look like a
+//! bug. How a line is written is in [`line`](mod@line): programs in other languages may write logs.
+//!
+//! # Judging it
+//!
+//! When all processes have ended, [`judge`] reads every `.log` of a directory and returns a
+//! [`Verdict`]. It claims nothing that is not sure: an outcome that nobody knows may have gone either
+//! way, and between its last yes and a loss a holder may have known. So each [`Finding`] among the
+//! contradictions is a bug, in the lock or in the program that logs, and who looks seldom is judged little.
+//!
+//! # Examples
+//!
+//! Two processes hold one mutex at once. Here one program writes both logs, and no lock is asked; with
+//! one, `granted` and `look` take the [`Guard`](lockcore::Guard) or the [`Lease`](lockcore::Lease)
+//! and write the same, as in the [documentation of the crate](crate#several-processes-the-log-and-its-checker).
+//!
+//! ```rust
+//! use std::time::Duration;
+//!
+//! use lock_conformance::history::{Ask, Fact, Journal, Patience, Tolerance, judge};
+//! use lockcore::{BootInstant, FencingToken, LockName, Mode, Request, Rule, term};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dir = tempfile::tempdir()?;
+//! let request = Request::new(LockName::new("orders/123")?, Mode::Exclusive);
+//! let mut holders = Vec::new();
+//! for (process, token) in [("first", 1), ("second", 2)] {
+//!     // The name of the file is free but for its end; that of the process comes once in a run.
+//!     let journal = Journal::create(dir.path().join(format!("{process}.log")), process)?;
+//!     let attempt = journal.attempt();
+//!     let sent = BootInstant::now();
+//!     attempt.asks(Ask::of(&request, Patience::Forever));
+//!     // The store is broken: it grants the lock to both.
+//!     let token = FencingToken::new(token).ok_or("0 is no token")?;
+//!     let deadline = term::deadline(sent, request.ttl());
+//!     attempt.log(Fact::Granted { token, deadline });
+//!     holders.push((attempt, token, deadline));
+//! }
+//! for (attempt, token, deadline) in holders {
+//!     attempt.log(Fact::Believes { deadline });
+//!     attempt.log(Fact::Releasing);
+//!     attempt.log(Fact::Released { token });
+//! }
+//!
+//! let second = Duration::from_secs(1);
+//! let verdict = judge(dir.path(), Tolerance { signal: second, recovery: second })?;
+//! let [found] = verdict.contradictions.as_slice() else { panic!("{verdict}") };
+//! assert_eq!((found.rule, found.what), (Rule::R1, "held at once"));
+//! assert_eq!((found.name.as_str(), found.modes().as_str()), ("orders/123", "exclusive"));
+//! // The lines in which both were granted it.
+//! assert!(found.one.file.ends_with("first.log") && found.one.line == 2);
+//! assert!(found.other.file.ends_with("second.log") && found.other.text.contains("token=2"));
+//! println!("{found}"); // both lines, and those in which they had asked
+//! # Ok(())
+//! # }
+//! ```
 
 mod check;
 mod event;
@@ -18,14 +101,14 @@ use std::sync::{Mutex, PoisonError};
 
 use lockcore::{BootInstant, FencingToken, Mode};
 
-pub use check::{Finding, Tolerance, Verdict, judge};
+pub use check::{Finding, Party, Tolerance, Verdict, judge};
 pub use event::{Ask, Event, Expects, Fact, Note, Patience, What};
 pub use journal::{Attempt, Hold, Journal};
 pub use log::{Log, Place, ReadError};
 
 use sweep::{Clash, How};
 
-/// The beliefs of all holders of one name, from whatever task they were noted.
+/// The beliefs of all holders of one name in one process, from whatever task they were noted.
 #[derive(Debug, Default)]
 pub struct History {
     beliefs: Mutex<Vec<Belief>>,
@@ -38,9 +121,10 @@ pub struct Belief {
     pub mode: Mode,
     /// Its token.
     pub token: FencingToken,
-    /// When the acquisition returned.
+    /// When the acquisition returned: it was believed from then on.
     pub from: BootInstant,
-    /// When the release began, the loss was signalled or the deadline came.
+    /// When the release began, the loss was signalled or the deadline came, whichever was first: it was
+    /// believed until just before. A belief that ends when it begins was none.
     pub to: BootInstant,
 }
 
@@ -79,18 +163,19 @@ impl History {
         self.len() == 0
     }
 
-    /// Looks for a contradiction.
+    /// Looks for a contradiction among all that was noted so far: a belief that is not yet noted is not
+    /// judged.
     ///
     /// # Errors
     ///
-    /// The first one found.
+    /// The first one found, of **R1** before **R2**.
     pub fn check(&self) -> Result<(), Contradiction> {
         let beliefs = self.beliefs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let clashes = sweep::overlaps(&beliefs).into_iter().chain(sweep::tokens(&beliefs));
         clashes.map(|clash| Contradiction::of(&beliefs, clash)).next().map_or(Ok(()), Err)
     }
 
-    /// Fails the case if there is a contradiction.
+    /// Fails the test if there is a contradiction.
     ///
     /// # Panics
     ///

@@ -104,6 +104,16 @@ fn one_finding(rule: Rule, findings: &[Finding], marked: &[Place], verdict: &Ver
     lines.sort_by_key(|place| (place.file.clone(), place.line));
     marked.sort_by_key(|place| (place.file.clone(), place.line));
     assert_eq!(lines, *marked, "{verdict}");
+    // Who asked for what is told with it.
+    assert!(
+        !finding.parties.is_empty() && finding.to_string().contains(&finding.modes()),
+        "{verdict}"
+    );
+    for party in &finding.parties {
+        let asked = format!(" what=asked name={} ", finding.name);
+        assert!(party.asked.text.contains(&asked), "{verdict}");
+        assert!(finding.to_string().contains(&party.asked.to_string()), "{verdict}");
+    }
 }
 
 fn nanos(millis: &str) -> String {

@@ -152,6 +152,12 @@ impl GrpcProxy {
         self.shared.add_rule(path, Kind::Hold)
     }
 
+    /// Holds back what the server says in these calls, which has applied what it was asked to. A client
+    /// that has long given up hears nothing when it is released.
+    pub fn hold_replies(&self, path: &str) -> CallRule {
+        self.shared.add_rule(path, Kind::HoldReplies)
+    }
+
     /// Lets nothing pass in either direction of these calls. What is sent meanwhile is kept, as by
     /// [`hold_requests`](GrpcProxy::hold_requests).
     pub fn stall(&self, path: &str) -> CallRule {

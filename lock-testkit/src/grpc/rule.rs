@@ -99,6 +99,7 @@ pub(super) struct Rule {
 #[derive(Debug)]
 pub(super) enum Kind {
     Hold,
+    HoldReplies,
     Stall,
     BlackHole,
     Delay(Duration),

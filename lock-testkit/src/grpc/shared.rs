@@ -193,6 +193,7 @@ impl Ticket {
     pub(super) fn barrier(&self, way: Way) -> Option<Arc<Rule>> {
         self.rule(|kind| match kind {
             Kind::Hold => way == Way::Request,
+            Kind::HoldReplies => way == Way::Reply,
             Kind::Stall => true,
             _ => false,
         })

@@ -228,6 +228,22 @@ impl Proxy {
         self.shared.rules().hold(Box::new(matcher))
     }
 
+    /// Lets commands that match be applied and holds back their replies, of those that come from now
+    /// on, until the handle is released or dropped. What the server sends after one on the same
+    /// connection waits too. The handle can also end the connections, and then the client never
+    /// hears of it.
+    ///
+    /// # Panics
+    ///
+    /// When this proxy knows no commands.
+    pub fn hold_replies(
+        &self,
+        matcher: impl Fn(&[Bytes]) -> bool + Send + Sync + 'static,
+    ) -> HoldHandle {
+        self.needs_commands();
+        self.shared.rules().hold_reply(Box::new(matcher))
+    }
+
     /// Loses what the server sends without being asked, if `on`: messages of subscriptions, not
     /// the confirmation of a subscription; or the events of watches.
     ///

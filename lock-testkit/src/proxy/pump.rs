@@ -80,8 +80,8 @@ impl<'a> Pump<'a> {
                 return Ok(self.end(queue, end).await);
             }
             self.record(FrameKind::Request, || text(&request.words));
-            let swallow = self.shared.rules().take_swallow(&request.words);
-            self.traffic().forwarded(&request, swallow);
+            let rule = self.shared.rules().of_reply(&request.words);
+            self.traffic().forwarded(&request, rule);
             self.queue(queue, request.frame).await;
         }
         Ok(false)
@@ -91,6 +91,13 @@ impl<'a> Pump<'a> {
     async fn replies(&mut self, bytes: &mut BytesMut, queue: &Queue) -> Result<bool, End> {
         while let Some(reply) = self.next_reply(bytes)? {
             let kind = match reply.kind {
+                ReplyKind::Held(rule) => match rule.pass().await {
+                    Some(end) => return Ok(self.end(queue, end).await),
+                    None => ReplyKind::Answer,
+                },
+                kind => kind,
+            };
+            let kind = match kind {
                 ReplyKind::Swallowed(rule) => {
                     rule.land();
                     match rule.then {
@@ -114,7 +121,7 @@ impl<'a> Pump<'a> {
                     self.shared.rules().count_notification(self.number);
                     FrameKind::Notification
                 }
-                ReplyKind::Answer => FrameKind::Reply,
+                ReplyKind::Answer | ReplyKind::Held(_) => FrameKind::Reply,
             };
             self.record(kind, || reply.text);
             self.queue(queue, reply.frame).await;

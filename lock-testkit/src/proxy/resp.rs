@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::rule::SwallowRule;
+use super::rule::ReplyRule;
 use super::traffic::{Reply, ReplyKind, Request, Traffic};
 use crate::resp::{Value, parse, parse_command};
 
@@ -24,7 +23,7 @@ pub(super) struct RespTraffic {
 struct Expected {
     frames: usize,
     confirmations: bool,
-    swallow: Option<Arc<SwallowRule>>,
+    rule: Option<ReplyRule>,
 }
 
 impl RespTraffic {
@@ -40,11 +39,11 @@ impl RespTraffic {
         let Some(first) = self.expected.front_mut() else { return ReplyKind::Answer };
         // A refused subscription has one error instead of its confirmations.
         first.frames -= if matches!(value, Value::Error(_)) { first.frames } else { 1 };
-        let swallow = first.swallow.clone();
+        let rule = first.rule.clone();
         if first.frames == 0 {
             self.expected.pop_front();
         }
-        swallow.map_or(ReplyKind::Answer, ReplyKind::Swallowed)
+        rule.map_or(ReplyKind::Answer, ReplyKind::of)
     }
 
     fn unasked(&self, value: &Value) -> Option<Unasked> {
@@ -78,7 +77,7 @@ impl Traffic for RespTraffic {
         Ok(None)
     }
 
-    fn forwarded(&mut self, request: &Request, swallow: Option<Arc<SwallowRule>>) {
+    fn forwarded(&mut self, request: &Request, rule: Option<ReplyRule>) {
         let words = &request.words;
         let confirmations = words.first().is_some_and(|name| is_subscription(name));
         let frames = if confirmations { (words.len() - 1).max(1) } else { 1 };
@@ -86,7 +85,7 @@ impl Traffic for RespTraffic {
         if is(words.first(), "hello") {
             self.resp3 = is(words.get(1), "3");
         }
-        self.expected.push_back(Expected { frames, confirmations, swallow });
+        self.expected.push_back(Expected { frames, confirmations, rule });
     }
 
     fn reply(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Reply>> {
@@ -202,7 +201,7 @@ mod tests {
             kinds.push(match reply.kind {
                 ReplyKind::Answer => "answer",
                 ReplyKind::Notification => "notification",
-                ReplyKind::Ping | ReplyKind::Swallowed(_) => "another",
+                ReplyKind::Ping | ReplyKind::Swallowed(_) | ReplyKind::Held(_) => "another",
             });
         }
         kinds.join(" ")

@@ -62,20 +62,25 @@ impl SwallowHandle {
     }
 }
 
-/// Requests that are held back. They go on when this is released or dropped.
+/// Requests or replies that are held back. They go on when this is released or dropped.
 #[derive(Debug)]
-#[must_use = "requests are held until this is dropped"]
+#[must_use = "they are held until this is dropped"]
 pub struct HoldHandle {
     rule: Arc<HoldRule>,
 }
 
 impl HoldHandle {
-    /// How many connections stand still now, each at a command that matches.
+    fn new(matcher: Matcher) -> Self {
+        let (fate, holding) = (watch::Sender::new(Fate::Held), watch::Sender::new(0));
+        Self { rule: Arc::new(HoldRule { matcher, fate, holding }) }
+    }
+
+    /// How many connections stand still now, each at a command that matches or at its reply.
     pub fn holding(&self) -> usize {
         *self.rule.holding.borrow()
     }
 
-    /// Waits until a connection stands still at a command that matches.
+    /// Waits until a connection stands still at a command that matches or at its reply.
     ///
     /// # Panics
     ///
@@ -83,14 +88,14 @@ impl HoldHandle {
     pub async fn held(&self, deadline: Duration) {
         let mut holding = self.rule.holding.subscribe();
         let held = timeout(scaled(deadline), holding.wait_for(|count| *count > 0)).await;
-        assert!(held.is_ok(), "no request was held within {deadline:?}");
+        assert!(held.is_ok(), "nothing was held within {deadline:?}");
     }
 
     /// Lets everything go on, and holds nothing any more.
     pub fn release(self) {}
 
-    /// Closes the connections that stand still, so that what was held never reaches the server, and
-    /// holds nothing any more. Requests before it are through.
+    /// Closes the connections that stand still, so that what was held never reaches its other end,
+    /// and holds nothing any more. What was before it is through.
     pub fn close(self) {
         self.end(End::Closed);
     }
@@ -124,6 +129,7 @@ pub(super) type Matcher = Box<dyn Fn(&[Bytes]) -> bool + Send + Sync>;
 pub(super) struct Rules {
     swallows: Vec<Arc<SwallowRule>>,
     holds: Vec<Weak<HoldRule>>,
+    reply_holds: Vec<Weak<HoldRule>>,
     pub(super) seen: BTreeMap<String, u64>,
     pub(super) notifications_lost: u64,
     /// Those that have passed, by the number of their link.
@@ -144,13 +150,15 @@ impl Rules {
     }
 
     pub(super) fn hold(&mut self, matcher: Matcher) -> HoldHandle {
-        let rule = Arc::new(HoldRule {
-            matcher,
-            fate: watch::Sender::new(Fate::Held),
-            holding: watch::Sender::new(0),
-        });
-        self.holds.push(Arc::downgrade(&rule));
-        HoldHandle { rule }
+        let handle = HoldHandle::new(matcher);
+        self.holds.push(Arc::downgrade(&handle.rule));
+        handle
+    }
+
+    pub(super) fn hold_reply(&mut self, matcher: Matcher) -> HoldHandle {
+        let handle = HoldHandle::new(matcher);
+        self.reply_holds.push(Arc::downgrade(&handle.rule));
+        handle
     }
 
     pub(super) fn count(&mut self, name: Option<String>) {
@@ -163,8 +171,14 @@ impl Rules {
         *self.notifications.entry(link).or_default() += 1;
     }
 
+    /// The rule about this command's reply. One that loses it comes before one that holds it.
+    pub(super) fn of_reply(&mut self, words: &[Bytes]) -> Option<ReplyRule> {
+        let swallow = self.take_swallow(words).map(ReplyRule::Swallow);
+        swallow.or_else(|| Some(ReplyRule::Hold(holds(&mut self.reply_holds, words)?)))
+    }
+
     /// The rule that wants this command's reply; it has no other chance.
-    pub(super) fn take_swallow(&mut self, words: &[Bytes]) -> Option<Arc<SwallowRule>> {
+    fn take_swallow(&mut self, words: &[Bytes]) -> Option<Arc<SwallowRule>> {
         self.swallows.retain(|rule| rule.left.load(Ordering::SeqCst) != DISARMED);
         let mut taken = None;
         for rule in &self.swallows {
@@ -177,10 +191,21 @@ impl Rules {
 
     /// The rule that holds this command back.
     pub(super) fn hold_for(&mut self, words: &[Bytes]) -> Option<Arc<HoldRule>> {
-        self.holds.retain(|rule| rule.strong_count() > 0);
-        let mut rules = self.holds.iter().filter_map(Weak::upgrade);
-        rules.find(|rule| *rule.fate.borrow() == Fate::Held && (rule.matcher)(words))
+        holds(&mut self.holds, words)
     }
+}
+
+fn holds(rules: &mut Vec<Weak<HoldRule>>, words: &[Bytes]) -> Option<Arc<HoldRule>> {
+    rules.retain(|rule| rule.strong_count() > 0);
+    let mut rules = rules.iter().filter_map(Weak::upgrade);
+    rules.find(|rule| *rule.fate.borrow() == Fate::Held && (rule.matcher)(words))
+}
+
+/// What is to become of a reply.
+#[derive(Clone, Debug)]
+pub(super) enum ReplyRule {
+    Swallow(Arc<SwallowRule>),
+    Hold(Arc<HoldRule>),
 }
 
 pub(super) struct SwallowRule {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::resp::RespTraffic;
-use super::rule::SwallowRule;
+use super::rule::{HoldRule, ReplyRule, SwallowRule};
 use super::zk::ZkTraffic;
 
 /// The protocol that a proxy knows.
@@ -41,8 +41,8 @@ pub(super) trait Traffic: Send {
     /// Splits the first whole request off `bytes`.
     fn request(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Request>>;
 
-    /// A request goes to the server, and `swallow` wants its reply.
-    fn forwarded(&mut self, request: &Request, swallow: Option<Arc<SwallowRule>>);
+    /// A request goes to the server, and `rule` is about its reply.
+    fn forwarded(&mut self, request: &Request, rule: Option<ReplyRule>);
 
     /// Splits the first whole reply off `bytes`.
     fn reply(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Reply>>;
@@ -70,6 +70,18 @@ pub(super) enum ReplyKind {
     Ping,
     /// Belongs to a request whose reply is to be lost.
     Swallowed(Arc<SwallowRule>),
+    /// Belongs to a request whose reply has to wait.
+    Held(Arc<HoldRule>),
+}
+
+impl ReplyKind {
+    /// A reply to a request that such a rule is about.
+    pub(super) fn of(rule: ReplyRule) -> Self {
+        match rule {
+            ReplyRule::Swallow(rule) => Self::Swallowed(rule),
+            ReplyRule::Hold(rule) => Self::Held(rule),
+        }
+    }
 }
 
 struct ByteTraffic;
@@ -80,7 +92,7 @@ impl Traffic for ByteTraffic {
         Ok((!frame.is_empty()).then(|| Request { frame, words: Vec::new() }))
     }
 
-    fn forwarded(&mut self, _request: &Request, _swallow: Option<Arc<SwallowRule>>) {}
+    fn forwarded(&mut self, _request: &Request, _rule: Option<ReplyRule>) {}
 
     fn reply(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Reply>> {
         let frame = bytes.split().freeze();

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::jute::{CONNECT, Reader, connect_words, event_text, request_words};
-use super::rule::SwallowRule;
+use super::rule::ReplyRule;
 use super::traffic::{Reply, ReplyKind, Request, Traffic};
 
 /// The first frame each way is that of the handshake, which has no header. Replies come in the
@@ -26,7 +25,7 @@ struct Expected {
     /// None for the handshake.
     xid: Option<i32>,
     name: Bytes,
-    swallow: Option<Arc<SwallowRule>>,
+    rule: Option<ReplyRule>,
 }
 
 impl Traffic for ZkTraffic {
@@ -51,14 +50,14 @@ impl Traffic for ZkTraffic {
         Ok(Some(Request { frame, words }))
     }
 
-    fn forwarded(&mut self, request: &Request, swallow: Option<Arc<SwallowRule>>) {
+    fn forwarded(&mut self, request: &Request, rule: Option<ReplyRule>) {
         if self.letters {
             return;
         }
         let name = request.words.first().cloned().unwrap_or_default();
         let handshake = name == CONNECT;
         let xid = Reader::new(&request.frame[PREFIX..]).int().filter(|_| !handshake);
-        self.expected.push_back(Expected { xid, name, swallow });
+        self.expected.push_back(Expected { xid, name, rule });
     }
 
     fn reply(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Reply>> {
@@ -92,15 +91,15 @@ impl ZkTraffic {
     fn answer(&mut self, xid: Option<i32>, error: i32) -> (ReplyKind, String) {
         let first = self.expected.iter().position(|expected| expected.xid == xid);
         let expected = first.and_then(|first| self.expected.remove(first));
-        let (name, swallow) = match expected {
-            Some(Expected { name, swallow, .. }) => (name, swallow),
+        let (name, rule) = match expected {
+            Some(Expected { name, rule, .. }) => (name, rule),
             // The client will know what to make of it.
             None => (Bytes::from_static(b"?"), None),
         };
         let name = String::from_utf8_lossy(&name);
         let text = if error == 0 { name.into_owned() } else { format!("{name} {error}") };
-        let kind = match swallow {
-            Some(rule) => ReplyKind::Swallowed(rule),
+        let kind = match rule {
+            Some(rule) => ReplyKind::of(rule),
             None if xid == Some(PING) => ReplyKind::Ping,
             None => ReplyKind::Answer,
         };
@@ -193,6 +192,7 @@ mod tests {
             ReplyKind::Notification => "notification",
             ReplyKind::Ping => "ping",
             ReplyKind::Swallowed(_) => "swallowed",
+            ReplyKind::Held(_) => "held",
         };
         format!("{kind} {}", reply.text)
     }

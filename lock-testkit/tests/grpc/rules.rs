@@ -100,6 +100,25 @@ async fn held_requests_go_on_when_released() {
 }
 
 #[tokio::test]
+async fn held_replies_were_applied_and_go_on_when_released() {
+    let (server, proxy, client) = start().await;
+    let mut open = client.open("Stream").await;
+    open.send("before");
+    assert_eq!(open.text().await, "before");
+
+    let hold = proxy.hold_replies("Echo/Stream");
+    open.send("held");
+    client.unary("another").await.unwrap();
+    hold.hit(1, PATIENCE).await;
+    assert!(timeout(SILENCE, open.next()).await.is_err());
+    assert!(server.saw("Stream held"));
+    hold.release();
+    assert_eq!(open.text().await, "held");
+    open.send("after");
+    assert_eq!(open.text().await, "after");
+}
+
+#[tokio::test]
 async fn a_hold_is_for_its_path_alone() {
     let (_server, proxy, client) = start().await;
     let hold = proxy.hold_requests("Echo/Stream");

@@ -94,6 +94,28 @@ async fn a_disarmed_swallow_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_held_reply_was_applied_and_comes_when_released() {
+    let (server, proxy) = start().await;
+    let hold = proxy.hold_replies(is("SET"));
+    let mut client = Resp::connect(proxy.addr()).await;
+    client.send(&["PING"]).await.unwrap();
+    client.send(&["SET", "key", "applied"]).await.unwrap();
+    client.send(&["GET", "key"]).await.unwrap();
+    assert_eq!(client.read().await.unwrap().as_str(), Some("PONG"));
+    hold.held(PATIENCE).await;
+    assert_eq!(get(&server, "key").await.as_str(), Some("applied"));
+    assert!(timeout(SILENCE, client.read()).await.is_err());
+    // Only that connection stands still, in one direction.
+    let mut other = Resp::connect(proxy.addr()).await;
+    assert_eq!(other.command(&["PING"]).await.as_str(), Some("PONG"));
+    assert_eq!(hold.holding(), 1);
+    hold.release();
+    assert_eq!(client.read().await.unwrap().as_str(), Some("OK"));
+    assert_eq!(client.read().await.unwrap().as_str(), Some("applied"));
+    assert_eq!(client.command(&["SET", "key", "free"]).await.as_str(), Some("OK"));
+}
+
+#[tokio::test]
 async fn a_held_request_is_applied_when_released() {
     let (server, proxy) = start().await;
     let hold = proxy.hold_requests(is("SET"));

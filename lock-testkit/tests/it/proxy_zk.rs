@@ -163,6 +163,29 @@ async fn a_held_request_is_applied_when_released() {
 }
 
 #[tokio::test]
+async fn a_held_reply_was_applied_and_comes_when_released_or_never() {
+    let (server, proxy) = start().await;
+    for is_released in [true, false] {
+        let hold = proxy.hold_replies(zk_request("create", "/lock"));
+        let mut client = Client::open(&proxy).await;
+        client.call(1, &create("/other", 0)).await;
+        client.send(2, &create("/lock", 0)).await;
+        client.send(PING, &number(PING_CODE)).await;
+        hold.held(PATIENCE).await;
+        client.silent().await;
+        assert!(server.has(2));
+        if is_released {
+            hold.release();
+            assert_eq!(client.xid().await, 2);
+            assert_eq!(client.xid().await, PING);
+        } else {
+            hold.close();
+            assert_eq!(client.end().await, ErrorKind::UnexpectedEof);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_held_request_is_never_applied_when_its_connection_ends() {
     let (server, proxy) = start().await;
     for end in [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset] {

@@ -1,6 +1,7 @@
 //! Whether the logs of a run contradict each other.
 
 mod exclusion;
+mod finding;
 mod order;
 mod recovery;
 mod story;
@@ -18,21 +19,26 @@ use super::log::{Log, ReadError};
 use story::{Mark, Story};
 use times::Times;
 
-pub use verdict::{Finding, Verdict};
+pub use finding::{Finding, Party};
+pub use verdict::Verdict;
 
 /// What is no contradiction yet, where a rule gives time.
 ///
-/// **R1**, **R2**, **R3** and **R5** give none.
+/// **R1**, **R2**, **R3** and **R5** give none. Too small a tolerance makes false alarms on a slow machine,
+/// too great a one hides what is late by less; nothing else depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tolerance {
-    /// **R4** How late the signal of a loss may be after the deadline: the runtime's timer.
+    /// **R4** How late the signal of a loss may be after the deadline: the runtime's timer, some hundred
+    /// milliseconds where cores are busy.
     pub signal: Duration,
     /// **R7**, **R8** How late the store, this machine and the engine's pace may be in granting what
-    /// is free. **R9** How much later than another's a grant may be told of.
+    /// is free, beyond the TTL: seconds, for a store that looks for expired sessions now and then. **R9**
+    /// How much later than another's a grant may be told of.
     pub recovery: Duration,
 }
 
-/// Reads the logs in a directory, and judges them.
+/// Reads the `.log` files in a directory, and judges them together. For when all who write them have
+/// ended: of one that goes on the rest is missing, and looks unknown.
 ///
 /// # Errors
 ///

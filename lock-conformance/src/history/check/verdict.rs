@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use lockcore::{BootInstant, ErrorKind, Rule};
+use lockcore::{BootInstant, ErrorKind};
 
+use super::finding::{Finding, Parties};
 use super::{Case, Clash, Story, Tolerance};
 use crate::history::event::Fact;
 use crate::history::{Log, Place, ReadError};
@@ -19,9 +20,10 @@ pub struct Verdict {
     pub torn: usize,
     /// How many attempts were made.
     pub attempts: usize,
-    /// When each grant was returned, in order.
+    /// When each grant was returned, the earliest first.
     pub grants: Vec<BootInstant>,
-    /// How often each step came, failures by their kind and losses by their cause.
+    /// How often each step came, by its word in the log, as in `granted`: failures with their kind, as in
+    /// `failed Unavailable`, and losses with their cause, as in `lost expired`.
     pub outcomes: BTreeMap<String, usize>,
     /// How many outcomes are not known: of acquisitions and releases that say so, that were dropped,
     /// or that did not end.
@@ -34,21 +36,6 @@ pub struct Verdict {
     /// What would contradict itself if the backend did not document that a fault that was in force
     /// may do so.
     pub expected: Vec<Finding>,
-}
-
-/// Two lines of a log that cannot both be true if a rule holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The rule.
-    pub rule: Rule,
-    /// How it is broken.
-    pub what: &'static str,
-    /// The line that was true first.
-    pub one: Place,
-    /// The line that contradicts it.
-    pub other: Place,
-    /// The line of the fault that may do so.
-    pub fault: Option<Place>,
 }
 
 impl Verdict {
@@ -76,17 +63,19 @@ impl Verdict {
             }
         }
         verdict.grants.sort_unstable();
+        let parties = Parties::new(log, &case.stories);
         for clash in &case.clashes {
             let Clash { rule, given, what, one, other, name, since, until } = *clash;
             let rules: Vec<_> = given.iter().copied().chain([rule]).collect();
             let fault = case.times.excuse(&rules, name, since, until);
             let fault = fault.map(|mark| place(mark.line));
-            let (one, other) = (place(one.line), place(other.line));
+            let (parties, at) = (parties.of([one.line, other.line]), one.at.max(other.at));
+            let (name, one, other) = (name.clone(), place(one.line), place(other.line));
             let findings = match fault {
                 None => &mut verdict.contradictions,
                 Some(_) => &mut verdict.expected,
             };
-            findings.push(Finding { rule, what, one, other, fault });
+            findings.push(Finding { rule, what, name, one, other, parties, at, fault });
         }
         Ok(verdict)
     }
@@ -174,18 +163,6 @@ impl fmt::Display for Verdict {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.rule, self.what)?;
-        writeln!(f, "  {}", self.one)?;
-        writeln!(f, "  {}", self.other)?;
-        match &self.fault {
-            Some(fault) => writeln!(f, "  during {fault}"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -1,0 +1,70 @@
+//! `lock-etcd`.
+
+use super::{ETCD, Mutant};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "etcd-nobody-is-before-us",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "Mode::Exclusive => vec![Look::newest(keys.all(), 2)],",
+        replace: "Mode::Exclusive => vec![Look::newest(keys.all(), 1)],",
+        case: "etcd::conformance::r01_one_holder_of_a_mutex",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-readers-overtake-a-writer",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "            Look::newest(keys.exclusive(), 1),",
+        replace: "            Look::newest(keys.permits(), 1),",
+        case: "etcd::conformance::r10_",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-one-permit-too-many",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "Mode::Permit { of } => found.ahead.len() < of.get() as usize,",
+        replace: "Mode::Permit { of } => found.ahead.len() <= of.get() as usize,",
+        case: "etcd::conformance::r01_a_semaphore_is_never_exceeded",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-try-queues",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "                        ask.if_older(place.all(), newer_than + 1)",
+        replace: "                        ask.if_older(place.all(), i64::MAX)",
+        case: "etcd::conformance::r11_busy_leaves_nothing",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-missing-key-is-not-missed",
+        file: "lock-etcd/src/driver.rs",
+        find: "                    missing.push(*id);",
+        replace: "                    let _ = id;",
+        case: "etcd::conformance::r04_a_removed_record_is_noticed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-events-are-not-heard",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            WatchEvent::Deleted => ear.left.store(true, SeqCst),",
+        replace: "            WatchEvent::Deleted => return,",
+        case: "specific::a_release_wakes_the_next_one_at_once",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-the-gap-before-the-watch-stays-open",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            WatchEvent::Created => {}",
+        replace: "            WatchEvent::Created => return,",
+        case: "specific::what_happened_before_the_watch_is_not_missed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-late-requests-leave-ghosts",
+        file: "lock-etcd/src/driver.rs",
+        find: "let removed = if place.unanswered.load(SeqCst) == 0 {",
+        replace: "let removed = if place.unanswered.load(SeqCst) < 9 {",
+        case: "specific::a_request_that_comes_late_does_nothing",
+        ..ETCD
+    },
+];
