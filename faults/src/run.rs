@@ -247,7 +247,7 @@ const LOAD: Duration = Duration::from_secs(2);
 const HEALED: u64 = 100;
 /// How late a loss may be signalled: the timers of a process that gets no time for a while, on cores that
 /// are far too busy. How late it is on others, the suite measures.
-const SIGNAL: Duration = Duration::from_secs(2);
+const SIGNAL: Duration = Duration::from_secs(1);
 /// What two busy cores and the pace of the engine may cost a waiter besides.
 const BUSY: Duration = Duration::from_secs(3);
 const HEAL: Duration = Duration::from_secs(20);
