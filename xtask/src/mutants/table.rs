@@ -296,8 +296,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-deadline-from-the-reply",
         file: "lockcore/src/acquisition.rs",
-        find: "return Ok(Answer { standing, sent });",
-        replace: "return Ok(Answer { standing, sent: BootInstant::now().max(sent) });",
+        find: "return Ok(Some(Answer { standing, sent }));",
+        replace: "return Ok(Some(Answer { standing, sent: BootInstant::now().max(sent) }));",
         case: "per_grant::conformance::r04_the_deadline_counts_from_the_request",
         ..ENGINE
     },
@@ -311,9 +311,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "engine-waits-for-a-word",
-        file: "lockcore/src/acquisition.rs",
-        find: "() = sleep(pause) => Ok(None),",
-        replace: "() = sleep(pause * 1_000) => Ok(None),",
+        file: "lockcore/src/acquisition/look.rs",
+        find: "        sleep(pause).await;",
+        replace: "        sleep(pause * 1_000).await;",
         case: "per_grant::conformance::r08_granted_without_a_notification",
         ..ENGINE
     },
@@ -473,6 +473,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ENGINE
     },
     Mutant {
+        name: "engine-asks-for-all-at-once",
+        file: "lockcore/src/lanes.rs",
+        find: "Lane::Withdrawal | Lane::Command => self.busy.len() < self.pressure.limit,",
+        replace: "Lane::Withdrawal | Lane::Command => true,",
+        test_target: "overload",
+        case: "a_crowd_that_comes_at_once_is_served",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-looks-stand-in-the-way",
+        file: "lockcore/src/lanes.rs",
+        find: "Lane::Look => self.looking.len() < LOOKS.min(self.pressure.limit),",
+        replace: "Lane::Look => true,",
+        test_target: "overload",
+        case: "those_who_wait_stand_in_nobodys_way",
+        ..ENGINE
+    },
+    Mutant {
         name: "keeper-renews-once",
         file: "lockcore/src/keeper.rs",
         find: "(\"kept\", Some(sent.saturating_add(period)))",
@@ -586,8 +604,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "engine-takes-old-news-for-new",
-        file: "lockcore/src/acquisition.rs",
-        find: "            Some(Ok(Wake::Granted(_))) if seat.was_asked_again => {}\n",
+        file: "lockcore/src/acquisition/look.rs",
+        find: "                    Ok(Wake::Granted(_)) if seat.was_asked_again => {}\n",
         replace: "",
         test_target: "faults",
         case: "replies::a_grant_of_a_place_that_is_over_is_not_taken_for_one_of_the_next",
