@@ -131,17 +131,11 @@ impl<'a> Crew<'a> {
     ) -> Result<String, Trouble> {
         let end = BootInstant::now().saturating_add(patience);
         loop {
-            let worker = &mut self.workers[number];
-            while let Some(report) = worker.child.try_next_report() {
-                worker.heard.push(report);
-            }
-            let place = worker.heard.iter().position(|report| {
-                starts.iter().any(|start| report.strip_prefix(start).is_some_and(ends_a_word))
-            });
-            if let Some(place) = place {
-                return Ok(worker.heard.remove(place));
+            if let Some(report) = self.heard(number, starts) {
+                return Ok(report);
             }
             let late = BootInstant::now() >= end;
+            let worker = &mut self.workers[number];
             if late || !worker.child.is_running() {
                 let label = label(number, worker.generation);
                 let why = if late { "does not say" } else { "has ended without" };
@@ -151,6 +145,19 @@ impl<'a> Crew<'a> {
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// A report that begins with one of these, if it has come.
+    pub(crate) fn heard(&mut self, number: usize, starts: &[&str]) -> Option<String> {
+        let worker = &mut self.workers[number];
+        while let Some(report) = worker.child.try_next_report() {
+            worker.heard.push(report);
+        }
+        let is_wanted = |report: &String| {
+            starts.iter().any(|start| report.strip_prefix(start).is_some_and(ends_a_word))
+        };
+        let place = worker.heard.iter().position(is_wanted)?;
+        Some(worker.heard.remove(place))
     }
 
     /// What a worker has done so far.

@@ -10,8 +10,8 @@
 //! | `free NAME` | gives that back: `freed`, or `gone` if it was lost |
 //! | `turn NAME KIND` | takes a lock, works under it for a moment, gives it back: `queued`, `done` |
 //! | `leave NAME` | those who wait for a turn go |
-//! | `crowd NAME COUNT` | so many turns at once: `crowded` when all are done |
-//! | `count NAME COUNT` | waits until so many wait for it: `counted` |
+//! | `crowd NAME COUNT` | so many turns at once: `served` for each |
+//! | `count NAME COUNT` | waits until so many wait for what is kept: `counting` at times, `counted` |
 //! | `storm NAME READERS WRITERS MILLIS` | each in a loop: `stormed READS WRITES` |
 //! | `block MILLIS` | blocks the runtime: `blocked` |
 //! | `clock` | the wall clock in seconds: `clock SECONDS` |
