@@ -131,21 +131,15 @@ impl<'a> Crew<'a> {
     ) -> Result<String, Trouble> {
         let mut end = BootInstant::now().saturating_add(patience);
         loop {
-            let worker = &mut self.workers[number];
-            let is_running = worker.child.is_running();
+            let is_running = self.workers[number].child.is_running();
             if !is_running {
                 // What it said last may be on its way still.
                 end = end.min(BootInstant::now().saturating_add(LAST_WORDS));
             }
-            while let Some(report) = worker.child.try_next_report() {
-                worker.heard.push(report);
+            if let Some(report) = self.heard(number, starts) {
+                return Ok(report);
             }
-            let place = worker.heard.iter().position(|report| {
-                starts.iter().any(|start| report.strip_prefix(start).is_some_and(ends_a_word))
-            });
-            if let Some(place) = place {
-                return Ok(worker.heard.remove(place));
-            }
+            let worker = &self.workers[number];
             if BootInstant::now() >= end {
                 let label = label(number, worker.generation);
                 let why = if is_running { "does not say" } else { "has ended without" };
@@ -155,6 +149,19 @@ impl<'a> Crew<'a> {
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// A report that begins with one of these, if it has come.
+    pub(crate) fn heard(&mut self, number: usize, starts: &[&str]) -> Option<String> {
+        let worker = &mut self.workers[number];
+        while let Some(report) = worker.child.try_next_report() {
+            worker.heard.push(report);
+        }
+        let is_wanted = |report: &String| {
+            starts.iter().any(|start| report.strip_prefix(start).is_some_and(ends_a_word))
+        };
+        let place = worker.heard.iter().position(is_wanted)?;
+        Some(worker.heard.remove(place))
     }
 
     /// What a worker has done so far.

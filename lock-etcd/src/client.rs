@@ -179,11 +179,11 @@ impl Client {
                 // Why the member that was reached refused says more.
                 Err(error) => return Err(last.unwrap_or(error)),
             };
-            let error = match timeout(limit, self.polled(request(&conn))).await {
+            let error = match timeout(limit, self.polled(&conn, request(&conn))).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
                 Err(_) => {
-                    self.shared.retire(&conn);
+                    self.shared.retire_silent(&conn, limit);
                     let message = format!("the store did not answer within {limit:?}");
                     return Err(Error::indeterminate(until, message));
                 }
@@ -205,7 +205,19 @@ impl Client {
 
     /// A request that refreshes the login's token holds up the others that need it: it goes on
     /// though its caller does not poll.
-    async fn polled<T: Send + 'static>(&self, request: Asked<T>) -> Result<T, etcd_client::Error> {
+    async fn polled<T: Send + 'static>(
+        &self,
+        conn: &Arc<Conn>,
+        request: Asked<T>,
+    ) -> Result<T, etcd_client::Error> {
+        let conn = conn.clone();
+        let request = async move {
+            let answer = request.await;
+            if answer.is_ok() {
+                conn.hears();
+            }
+            answer
+        };
         if !self.has_login {
             return request.await;
         }
@@ -281,6 +293,13 @@ impl Shared {
                 state.failed = Some(error::again(&error));
                 Err(error)
             }
+        }
+    }
+
+    /// Gives up a connection on which a request had no answer in time, if no other one has.
+    fn retire_silent(&self, conn: &Arc<Conn>, limit: Duration) {
+        if conn.is_silent(limit / 2) {
+            self.retire(conn);
         }
     }
 

@@ -1,18 +1,22 @@
 //! The course of one acquisition.
 
+mod look;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::look::Reason;
 use crate::detached::Departure;
-use crate::driver::{Driver, Entry, Standing, Wake};
+use crate::driver::{Driver, Entry, Standing};
 use crate::engine::Shared;
 use crate::engine_lease::{EngineLease, Grant};
 use crate::keeper::Tenure;
+use crate::lanes::Lane;
 use crate::pace::Pace;
 use crate::rt::sleep;
 use crate::tally::Job;
 use crate::withdrawal::Withdrawal;
-use crate::{BootInstant, Error, ErrorKind, FencingToken, LossCause, Renewal, Result, Ttl, term};
+use crate::{BootInstant, Error, ErrorKind, FencingToken, LossCause, Renewal, Result, Ttl};
 
 /// One acquisition, from its first request to its grant or its end.
 pub(crate) struct Acquisition<D: Driver> {
@@ -46,6 +50,7 @@ enum Stop {
     Abandoned,
     Closing,
     SessionLost(LossCause),
+    Failed(Error),
 }
 
 impl<D: Driver> Acquisition<D> {
@@ -89,26 +94,25 @@ impl<D: Driver> Acquisition<D> {
             let pause = pace.jitter(self.recheck_after(recheck));
             let waited = tokio::select! {
                 biased;
-                () = self.departure.happens() => Err(Stop::Abandoned),
-                () = self.shared.closing() => Err(Stop::Closing),
-                cause = session_end(&seat) => Err(Stop::SessionLost(cause)),
-                wake = self.shared.driver.wake(&seat.session, &self.entry) => Ok(Some(wake)),
-                () = sleep(pause) => Ok(None),
+                stop = self.stops(&seat) => Err(stop),
+                wake = self.shared.driver.wake(&seat.session, &self.entry) => {
+                    Ok(Reason::Woken(wake))
+                }
+                turn = self.slow_turn(pause) => Ok(Reason::Slow(turn)),
             };
-            answer = match waited {
-                Ok(wake) => match self.look(&seat, wake, answer.sent, &mut pace).await {
-                    Ok(answer) => answer,
-                    Err(error) => {
-                        self.withdraw(&seat);
-                        return Err(error);
-                    }
-                },
+            let looked = match waited {
+                Ok(reason) => self.look(&seat, reason, answer.sent, &mut pace).await,
+                Err(stop) => Err(stop),
+            };
+            answer = match looked {
+                Ok(answer) => answer,
                 Err(stop) => {
                     self.withdraw(&seat);
                     return match stop {
                         Stop::Abandoned => Ok(None),
                         Stop::Closing => Err(Error::closed()),
                         Stop::SessionLost(cause) => Err(place_lost(cause)),
+                        Stop::Failed(error) => Err(error),
                     };
                 }
             };
@@ -130,7 +134,11 @@ impl<D: Driver> Acquisition<D> {
                 return Err(Error::closed());
             }
             let error = match self.enqueue(&mut seat).await {
-                Ok(answer) => return Ok(Some((seat, answer))),
+                Ok(Some(answer)) => return Ok(Some((seat, answer))),
+                Ok(None) => {
+                    self.leave(&seat);
+                    return Ok(None);
+                }
                 Err(error) => error,
             };
             match (&seat.tenure, error.kind()) {
@@ -177,17 +185,31 @@ impl<D: Driver> Acquisition<D> {
         })
     }
 
-    /// Enqueues, and repeats that while the outcome is unknown and somebody wants to know.
-    async fn enqueue(&self, seat: &mut Seat<D>) -> Result<Answer> {
+    /// Enqueues, and repeats that while the outcome is unknown and somebody wants to know; `None` when
+    /// nobody does before anything was sent.
+    async fn enqueue(&self, seat: &mut Seat<D>) -> Result<Option<Answer>> {
         let mut pace = Pace::new(self.entry.id());
         let mut unknown = false;
         for attempt in 1.. {
+            let turn = tokio::select! {
+                biased;
+                stop = self.stops(seat) => Err(stop),
+                turn = self.turn(Lane::Command) => turn.map_err(Stop::Failed),
+            };
+            let turn = match turn {
+                Ok(turn) => turn,
+                Err(_) if unknown => return Err(self.unknown_outcome()),
+                Err(Stop::Abandoned) => return Ok(None),
+                Err(Stop::Closing) => return Err(Error::closed()),
+                Err(Stop::SessionLost(cause)) => return Err(Error::lost(cause)),
+                Err(Stop::Failed(error)) => return Err(error),
+            };
             let sent = BootInstant::now();
             let command = self.shared.driver.enqueue(&seat.session, &self.entry);
-            let error = match self.shared.limited(command, self.ttl()).await {
+            let error = match self.shared.at_its_turn(turn, command, self.ttl()).await {
                 Ok(standing) => {
                     seat.was_asked_again = unknown;
-                    return Ok(Answer { standing, sent });
+                    return Ok(Some(Answer { standing, sent }));
                 }
                 Err(error) => error,
             };
@@ -199,66 +221,18 @@ impl<D: Driver> Acquisition<D> {
                 || self.departure.has_happened()
                 || self.shared.is_closing()
             {
-                let until = BootInstant::now().saturating_add(self.ttl().as_duration());
-                let message = "the store did not say whether it queued the request; what it may \
-                               have left is being withdrawn";
-                return Err(Error::indeterminate(until, message).with_source(error));
+                return Err(self.unknown_outcome().with_source(error));
             }
             sleep(pace.backoff()).await;
         }
         Err(Error::new(ErrorKind::Backend, "no attempt was made"))
     }
 
-    /// Looks where the entry stands after a wake-up, or after a pause without one. `found_waiting`
-    /// is when it was asked for the last time and found in the queue.
-    async fn look(
-        &self,
-        seat: &Seat<D>,
-        wake: Option<Result<Wake>>,
-        found_waiting: BootInstant,
-        pace: &mut Pace,
-    ) -> Result<Answer> {
-        match wake {
-            // That may have been told of the first place.
-            Some(Ok(Wake::Granted(_))) if seat.was_asked_again => {}
-            Some(Ok(Wake::Granted(token))) => {
-                // The TTL began after the entry was last found waiting. If that was long ago, a
-                // check restarts it.
-                // Where the engine ends holds, the TTL is the engine's own, and begins now.
-                let granted =
-                    if self.shared.ends_holds() { BootInstant::now() } else { found_waiting };
-                let deadline = term::deadline(granted, self.ttl());
-                if seat.tenure.is_some() || deadline.remaining() > self.ttl().renewal_period() {
-                    let standing = Standing::Granted(token);
-                    return Ok(Answer { standing, sent: granted });
-                }
-            }
-            Some(Ok(Wake::Check)) | None => {}
-            // The way of notifications is broken: look, but not in a frenzy.
-            Some(Err(_)) => sleep(pace.backoff()).await,
-        }
-        let sent = BootInstant::now();
-        let command = self.shared.driver.check(&seat.session, &self.entry);
-        match self.shared.limited(command, self.ttl()).await {
-            Ok(standing) => {
-                pace.reset();
-                Ok(Answer { standing, sent })
-            }
-            Err(error) if error.is_transient() => {
-                // The place lives on in the store for one TTL after it last heard of us.
-                let is_over = found_waiting.elapsed() >= self.ttl().as_duration();
-                if seat.tenure.is_none() && is_over {
-                    return Err(place_lost(LossCause::Expired).with_source(error));
-                }
-                sleep(pace.backoff()).await;
-                let standing = Standing::Queued { recheck: Some(Duration::ZERO) };
-                Ok(Answer { standing, sent: found_waiting })
-            }
-            Err(error) if error.kind() == ErrorKind::Lost => {
-                Err(place_lost(error.loss_cause().unwrap_or(LossCause::Revoked)).with_source(error))
-            }
-            Err(error) => Err(error),
-        }
+    fn unknown_outcome(&self) -> Error {
+        let until = BootInstant::now().saturating_add(self.ttl().as_duration());
+        let message = "the store did not say whether it queued the request; what it may have left \
+                       is being withdrawn";
+        Error::indeterminate(until, message)
     }
 
     async fn grant(

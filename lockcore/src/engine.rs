@@ -16,6 +16,7 @@ use crate::acquisition::Acquisition;
 use crate::detached::{Departure, Detached};
 use crate::driver::{Driver, Entry, Sessions};
 use crate::keeper::{Keeper, Tenure};
+use crate::lanes::{Lanes, Turn};
 use crate::rt::{AtomicU64, Handle, HashMap, Mutex, MutexGuard, timeout, watch};
 use crate::tally::Tally;
 use crate::withdrawal::Withdrawal;
@@ -59,8 +60,9 @@ impl EngineConfig {
         self
     }
 
-    /// How often a waiter looks where it stands though nothing woke it, at the least. Never less
-    /// often than its TTL is renewed.
+    /// How often a waiter looks where it stands though nothing woke it. Never less often than its TTL
+    /// is renewed, unless sessions are shared and so many wait that the looks of all of them would
+    /// stand in the way of other commands.
     pub const fn recheck(mut self, pace: Duration) -> Self {
         self.recheck = pace;
         self
@@ -79,6 +81,7 @@ pub(crate) struct Shared<D: Driver> {
     pub(crate) config: EngineConfig,
     pub(crate) runtime: Handle,
     pub(crate) keeper: Keeper<D::Session>,
+    pub(crate) lanes: Lanes,
     /// Acquisitions and releases under way, which their callers poll.
     pub(crate) asking: Tally,
     /// Withdrawals under way, which are tasks.
@@ -105,6 +108,7 @@ impl<D: Driver> Engine<D> {
         let (driver, runtime) = (Arc::new(driver), Handle::current());
         let shared = Arc::new_cyclic(|client| Shared {
             keeper: Keeper::start(driver.clone(), &runtime, client.clone()),
+            lanes: Lanes::new(config.request_timeout),
             driver,
             config,
             runtime,
@@ -173,6 +177,21 @@ impl<D: Driver> Shared<D> {
             let until = BootInstant::now().saturating_add(ttl.as_duration());
             Err(Error::indeterminate(until, format!("the store did not answer within {limit:?}")))
         })
+    }
+
+    /// [`Shared::limited`] for a command whose turn it is.
+    pub(crate) async fn at_its_turn<T>(
+        &self,
+        turn: Turn<'_>,
+        command: impl Future<Output = Result<T>>,
+        ttl: Ttl,
+    ) -> Result<T> {
+        let outcome = self.limited(command, ttl).await;
+        let is_silence = |error: &Error| {
+            matches!(error.kind(), ErrorKind::Indeterminate | ErrorKind::Unavailable)
+        };
+        turn.ends(!outcome.as_ref().is_err_and(is_silence));
+        outcome
     }
 
     /// [`Shared::limited`] for a command that changes no lock, whether it was applied or not.

@@ -268,6 +268,9 @@ async fn renew<D: Driver>(
                 let error = failed.and_then(Result::err);
                 let error = error.as_ref().map_or("no answer", Error::message);
                 tracing::debug!(backend, error, "a renewal failed and is tried again");
+                if let Some(client) = client.upgrade() {
+                    client.lanes.presses(sent);
+                }
                 ("failed", Some(BootInstant::now().saturating_add(pause(period))))
             }
         };

@@ -15,6 +15,7 @@ mod guard;
 mod handle;
 mod inspect;
 mod keeper;
+mod lanes;
 mod lease;
 mod lock;
 mod locks;

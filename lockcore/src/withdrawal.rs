@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::driver::{Driver, Entry, Withdrawn};
 use crate::engine::Shared;
 use crate::keeper::Tenure;
+use crate::lanes::{Lane, Turn};
 use crate::pace::Pace;
 use crate::rt::{sleep, timeout};
 use crate::{BootInstant, Error, ErrorKind, Result};
@@ -53,7 +54,9 @@ impl<D: Driver> Withdrawal<D> {
             let forgotten = BootInstant::now().saturating_add(ttl.as_duration() * 2);
             Error::indeterminate(forgotten, "the store did not answer until the deadline")
         };
-        let error = match timeout(until.remaining(), self.attempt(shared)).await {
+        // Somebody may want the lock, and there are no more of these than callers.
+        let turn = shared.lanes.pass(Lane::Withdrawal);
+        let error = match timeout(until.remaining(), self.attempt(shared, turn)).await {
             Ok(Ok(withdrawn)) => {
                 self.end(shared).await;
                 return Ok(withdrawn);
@@ -86,7 +89,7 @@ impl<D: Driver> Withdrawal<D> {
         loop {
             let error = match failed.take() {
                 Some(error) => error,
-                None => match self.attempt(shared).await {
+                None => match self.attempt_in_turn(shared).await {
                     Ok(withdrawn) => break self.tell(Ok(withdrawn)),
                     Err(error) => error,
                 },
@@ -109,9 +112,15 @@ impl<D: Driver> Withdrawal<D> {
         self.end(shared).await;
     }
 
-    async fn attempt(&mut self, shared: &Shared<D>) -> Result<Withdrawn> {
+    async fn attempt_in_turn(&mut self, shared: &Shared<D>) -> Result<Withdrawn> {
+        let ttl = self.entry.request().ttl();
+        let turn = shared.lanes.turn(Lane::Withdrawal, ttl.renewal_period()).await?;
+        self.attempt(shared, turn).await
+    }
+
+    async fn attempt(&mut self, shared: &Shared<D>, turn: Turn<'_>) -> Result<Withdrawn> {
         let command = shared.driver.withdraw(&self.session, &self.entry);
-        match shared.limited(command, self.entry.request().ttl()).await {
+        match shared.at_its_turn(turn, command, self.entry.request().ttl()).await {
             // It was there before an attempt whose answer is missing: that attempt took it.
             Ok(Withdrawn::Absent) if self.unknown => Ok(Withdrawn::Removed),
             Ok(withdrawn) => Ok(withdrawn),

@@ -1,6 +1,9 @@
 //! Faults of the workers themselves.
 
+use std::time::Instant;
+
 use super::{Duration, Landed, Scene, broken, missed, sleep};
+use crate::trouble::Trouble;
 
 impl Scene<'_, '_> {
     /// Its lock goes to the next one while it stands still; when it goes on it knows.
@@ -77,7 +80,7 @@ impl Scene<'_, '_> {
     }
 
     /// The holder gives it back, and had not lost it.
-    async fn frees_held(&mut self, holder: usize) -> Result<(), crate::trouble::Trouble> {
+    async fn frees_held(&mut self, holder: usize) -> Result<(), Trouble> {
         self.crew.send(holder, &format!("free {}", self.name));
         let freed = format!("freed {}", self.name);
         let patience = self.patience();
@@ -85,7 +88,7 @@ impl Scene<'_, '_> {
         if report.ends_with(" well") { Ok(()) } else { Err(broken(report)) }
     }
 
-    async fn wall_clock(&mut self, worker: usize) -> Result<i64, crate::trouble::Trouble> {
+    async fn wall_clock(&mut self, worker: usize) -> Result<i64, Trouble> {
         self.crew.send(worker, "clock");
         let patience = self.patience();
         let report = self.crew.hear(worker, &["clock"], patience).await?;
@@ -154,16 +157,48 @@ impl Scene<'_, '_> {
         for worker in 0..count {
             self.crew.send(worker, &format!("crowd {} {}", self.name, self.waiters / count));
         }
-        let all = self.waiters / count * count;
+        let (all, begun) = (self.waiters / count * count, Instant::now());
         self.crew.send(holder, &format!("count {} {all}", self.name));
-        let counted = format!("counted {}", self.name);
-        self.crew.hear(holder, &[&counted], CROWD).await?;
-        self.frees(holder).await?;
-        let crowded = format!("crowded {}", self.name);
-        for worker in 0..count {
-            self.crew.hear(worker, &[&crowded], CROWD).await?;
+        let [counting, counted, lost] =
+            ["counting", "counted", "lost"].map(|word| format!("{word} {}", self.name));
+        let ends = [counting.as_str(), &counted, &lost];
+        // As long as there come more, nothing is wrong.
+        let queued = loop {
+            let report = self.crew.hear(holder, &ends, CROWD).await?;
+            if report.starts_with(&counted) {
+                let queued = begun.elapsed().as_secs_f64();
+                self.frees(holder).await?;
+                break format!("all queued after {queued:.1} s");
+            }
+            if report.starts_with(&lost) {
+                break "the holder lost the lock to them".to_owned();
+            }
+        };
+        self.all_are_served(all).await?;
+        let took = begun.elapsed().as_secs_f64();
+        Ok(format!("{all} waited, {queued}, and were served after {took:.1} s"))
+    }
+
+    /// Each of the crowd has its turn, and never is it long until the next one.
+    async fn all_are_served(&mut self, all: usize) -> Result<(), Trouble> {
+        let (mut served, mut last) = (0, Instant::now());
+        let report = format!("served {}", self.name);
+        while served < all {
+            let before = served;
+            for worker in 0..self.crew.len() {
+                while self.crew.heard(worker, &[&report]).is_some() {
+                    served += 1;
+                }
+            }
+            if served > before {
+                last = Instant::now();
+            }
+            if last.elapsed() >= CROWD {
+                return Err(broken(format!("{served} of {all} were served, and nobody since")));
+            }
+            sleep(LOOK).await;
         }
-        Ok(format!("{all} waited and were served"))
+        Ok(())
     }
 
     /// Nothing in the holder's process goes on, and the store hears nothing of it.
@@ -192,7 +227,9 @@ impl Scene<'_, '_> {
 
 const READERS: usize = 32;
 const WRITERS: usize = 2;
-const CROWD: Duration = Duration::from_secs(120);
+/// How long nobody of a crowd may get any further.
+const CROWD: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(20);
 const HALF_AN_HOUR: i64 = 1_800;
 /// How long libfaketime may go on with what it read before, and some more.
 const CLOCK_IS_READ: Duration = Duration::from_millis(2_500);

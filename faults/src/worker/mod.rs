@@ -11,8 +11,8 @@
 //! | `renew NAME KIND` | takes a lock and renews it all the time: `queued`, `held`, `lost`, and `answered NAME late` if a renewal from before the loss was answered after it; until it is freed |
 //! | `turn NAME KIND` | takes a lock, works under it for a moment, gives it back: `queued`, `done` |
 //! | `leave NAME` | those who wait for a turn go |
-//! | `crowd NAME COUNT` | so many turns at once: `crowded` when all are done |
-//! | `count NAME COUNT` | waits until so many wait for it: `counted` |
+//! | `crowd NAME COUNT` | so many turns at once: `served` for each |
+//! | `count NAME COUNT` | waits until so many wait for what is kept: `counting` at times, `counted` |
 //! | `storm NAME READERS WRITERS MILLIS` | each in a loop: `stormed READS WRITES` |
 //! | `block MILLIS` | blocks the runtime: `blocked` |
 //! | `clock` | the wall clock in seconds: `clock SECONDS` |

@@ -96,19 +96,26 @@ pub(crate) async fn crowd(worker: Rc<Worker>, name: String, count: usize) {
             hold.writes().await.expect("the resource answers");
             hold.believes();
             hold.release().await;
+            worker.role.report(&format!("served {name}"));
         });
     }
-    while turns.join_next().await.is_some() {}
-    worker.role.report(&format!("crowded {name}"));
+    turns.join_all().await;
 }
 
-/// Waits until so many wait.
+/// Waits until so many wait for a lock that is kept here, and says how many do whenever there are more
+/// than ever before.
 pub(crate) async fn count(worker: Rc<Worker>, name: String, count: usize) {
-    loop {
+    let mut most = 0;
+    while worker.keepers.borrow().contains_key(&name) {
         let inspection = worker.witness.locks().inspect(&name).await;
-        if inspection.is_ok_and(|inspection| inspection.waiters().len() >= count) {
+        let waiters = inspection.map_or(0, |inspection| inspection.waiters().len());
+        if waiters >= count {
             worker.role.report(&format!("counted {name}"));
             return;
+        }
+        if waiters > most {
+            most = waiters;
+            worker.role.report(&format!("counting {name} {most}"));
         }
         sleep(LOOK * 10).await;
     }

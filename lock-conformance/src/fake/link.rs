@@ -1,11 +1,12 @@
 //! The way between a client and the store.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lockcore::{Error, ErrorKind, Result};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 /// Commands that a link can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,8 +29,22 @@ pub enum Operation {
 /// A link that can be slowed down, cut and made to lose replies.
 #[derive(Debug, Default)]
 pub struct Link {
+    server: Arc<Server>,
     cut: watch::Sender<bool>,
     faults: Mutex<Faults>,
+}
+
+/// What the links of a store lead to: it does one command after the other.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    work: Mutex<Work>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    cost: Duration,
+    /// When it has done all that it was asked for.
+    done: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +56,39 @@ struct Faults {
     commands: usize,
 }
 
+impl Server {
+    /// From now on every command costs it so much time.
+    pub(super) fn costs(&self, cost: Duration) {
+        self.work().cost = cost;
+    }
+
+    /// Waits until it is done with all that was asked before and with this, for which it takes its
+    /// time though nobody may wait any more.
+    async fn work_off(&self) {
+        let done = {
+            let mut work = self.work();
+            if work.cost.is_zero() {
+                return;
+            }
+            let begun = work.done.map_or_else(Instant::now, |done| done.max(Instant::now()));
+            let done = begun + work.cost;
+            work.done = Some(done);
+            done
+        };
+        sleep_until(done).await;
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Link {
+    /// A whole link to the server.
+    pub(super) fn to(server: Arc<Server>) -> Self {
+        Self { server, ..Self::default() }
+    }
+
     /// Silences the link: what is sent from now on hangs, and reaches the store never or, if
     /// somebody still waits for it, once the link is restored.
     pub fn cut(&self) {
@@ -96,6 +143,7 @@ impl Link {
         }
         pause(request).await;
         self.whole().await;
+        self.server.work_off().await;
         let result = apply();
         pause(reply).await;
         self.whole().await;

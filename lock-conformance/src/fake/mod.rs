@@ -15,6 +15,7 @@ mod store;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lockcore::{Engine, EngineConfig, Sessions};
 
@@ -23,12 +24,14 @@ pub use flaw::Flaw;
 pub use harness::{Connection, FakeHarness, PerGrant, Shared};
 pub use link::{Link, Operation};
 
+use link::Server;
 use store::State;
 
 /// The store. A clone is the same store.
 #[derive(Clone, Debug)]
 pub struct FakeStore {
     state: Arc<Mutex<State>>,
+    server: Arc<Server>,
     sessions: Sessions,
 }
 
@@ -43,7 +46,7 @@ impl FakeStore {
     #[must_use]
     pub fn flawed(sessions: Sessions, flaw: Option<Flaw>) -> Self {
         let state = State::new(sessions, flaw);
-        Self { state: Arc::new(Mutex::new(state)), sessions }
+        Self { state: Arc::new(Mutex::new(state)), server: Arc::default(), sessions }
     }
 
     /// A client with a link of its own.
@@ -56,7 +59,7 @@ impl FakeStore {
     /// A driver with a link of its own.
     #[must_use]
     pub fn connect(&self, max_waiters: Option<NonZeroUsize>) -> (FakeDriver, Arc<Link>) {
-        let link = Arc::new(Link::default());
+        let link = Arc::new(Link::to(self.server.clone()));
         (FakeDriver::new(self.clone(), link.clone(), max_waiters), link)
     }
 
@@ -81,6 +84,11 @@ impl FakeStore {
     /// Sends no notification from now on, or does so again.
     pub fn lose_notifications(&self, lose: bool) {
         self.state().loses_notifications = lose;
+    }
+
+    /// Does one command after the other from now on, whoever sent it, and takes so long for each.
+    pub fn costs(&self, cost: Duration) {
+        self.server.costs(cost);
     }
 
     /// Removes whoever holds `name`, as an administrator would.

@@ -1,6 +1,7 @@
 //! Connections to members of the cluster.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use etcd_client::{
     Certificate, Channel, ConnectOptions, Identity, KvClient, LeaseClient, TlsOptions, WatchClient,
@@ -23,6 +24,21 @@ pub(crate) struct Conn {
     pub(crate) watch: WatchClient,
     /// The place of the member among the endpoints.
     pub(crate) member: usize,
+    /// When the last answer came to a request.
+    heard: Mutex<Instant>,
+}
+
+impl Conn {
+    /// An answer has come.
+    pub(crate) fn hears(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether no request had an answer for so long. One that answers others is slow: another
+    /// connection would not be faster, and all who wait would have to look again.
+    pub(crate) fn is_silent(&self, time: Duration) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= time
+    }
 }
 
 /// How to connect.
@@ -72,6 +88,7 @@ impl Dialer {
             lease: client.lease_client(),
             watch: client.watch_client(),
             member,
+            heard: Mutex::new(Instant::now()),
         })
     }
 }

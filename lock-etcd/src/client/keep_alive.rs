@@ -38,7 +38,7 @@ impl Client {
                 Ok(None) => {}
                 // It is silent, and so may be all of its connection.
                 Err(_) => {
-                    self.shared.retire(&conn);
+                    self.shared.retire_silent(&conn, limit);
                     let message = format!("a renewal had no answer within {limit:?}");
                     return Err(lockcore::Error::new(ErrorKind::Unavailable, message));
                 }

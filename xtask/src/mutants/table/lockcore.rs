@@ -54,8 +54,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-deadline-from-the-reply",
         file: "lockcore/src/acquisition.rs",
-        find: "return Ok(Answer { standing, sent });",
-        replace: "return Ok(Answer { standing, sent: BootInstant::now().max(sent) });",
+        find: "return Ok(Some(Answer { standing, sent }));",
+        replace: "return Ok(Some(Answer { standing, sent: BootInstant::now().max(sent) }));",
         case: "per_grant::conformance::r04_the_deadline_counts_from_the_request",
         ..ENGINE
     },
@@ -69,9 +69,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "engine-waits-for-a-word",
-        file: "lockcore/src/acquisition.rs",
-        find: "() = sleep(pause) => Ok(None),",
-        replace: "() = sleep(pause * 1_000) => Ok(None),",
+        file: "lockcore/src/acquisition/look.rs",
+        find: "        sleep(pause).await;",
+        replace: "        sleep(pause * 1_000).await;",
         case: "per_grant::conformance::r08_granted_without_a_notification",
         ..ENGINE
     },
@@ -228,6 +228,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "        match Ok::<_, ()>(outcome.await) {",
         test_target: "engine",
         case: "a_release_on_a_silent_link_is_indeterminate",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-asks-for-all-at-once",
+        file: "lockcore/src/lanes.rs",
+        find: "Lane::Withdrawal | Lane::Command => self.busy.len() < self.pressure.limit,",
+        replace: "Lane::Withdrawal | Lane::Command => true,",
+        test_target: "overload",
+        case: "a_crowd_that_comes_at_once_is_served",
+        ..ENGINE
+    },
+    Mutant {
+        name: "engine-looks-stand-in-the-way",
+        file: "lockcore/src/lanes.rs",
+        find: "Lane::Look => self.looking.len() < LOOKS.min(self.pressure.limit),",
+        replace: "Lane::Look => true,",
+        test_target: "overload",
+        case: "those_who_wait_stand_in_nobodys_way",
         ..ENGINE
     },
     Mutant {

@@ -5,8 +5,8 @@ use super::{Mutant, REDIS};
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "engine-takes-old-news-for-new",
-        file: "lockcore/src/acquisition.rs",
-        find: "            Some(Ok(Wake::Granted(_))) if seat.was_asked_again => {}\n",
+        file: "lockcore/src/acquisition/look.rs",
+        find: "                    Ok(Wake::Granted(_)) if seat.was_asked_again => {}\n",
         replace: "",
         test_target: "faults",
         case: "replies::a_grant_of_a_place_that_is_over_is_not_taken_for_one_of_the_next",
