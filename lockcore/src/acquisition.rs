@@ -31,7 +31,7 @@ pub(crate) struct Seat<D: Driver> {
     /// Whether the session was opened for this acquisition alone.
     is_private: bool,
     /// The place may be the second one: what became of the first request was unknown, and by the time
-    /// of the next it may have been granted and have ended.
+    /// of the next it may have been granted and taken away.
     was_asked_again: bool,
 }
 
@@ -181,10 +181,19 @@ impl<D: Driver> Acquisition<D> {
     async fn enqueue(&self, seat: &mut Seat<D>) -> Result<Answer> {
         let mut pace = Pace::new(self.entry.id());
         let mut unknown = false;
+        let asked = BootInstant::now();
         for attempt in 1.. {
             let sent = BootInstant::now();
             let command = self.shared.driver.enqueue(&seat.session, &self.entry);
             let error = match self.shared.limited(command, self.ttl()).await {
+                // The first place, if there was one, may have ended: whoever waits at another one has
+                // to know that others went before.
+                Ok(_) if unknown && self.may_have_ended(seat, asked) => {
+                    let until = BootInstant::now().saturating_add(self.ttl().as_duration());
+                    let message = "the store did not answer for a TTL, in which the place in the queue \
+                                   may have ended: call again";
+                    return Err(Error::indeterminate(until, message));
+                }
                 Ok(standing) => {
                     seat.was_asked_again = unknown;
                     return Ok(Answer { standing, sent });
@@ -207,6 +216,11 @@ impl<D: Driver> Acquisition<D> {
             sleep(pace.backoff()).await;
         }
         Err(Error::new(ErrorKind::Backend, "no attempt was made"))
+    }
+
+    /// Whether a place that was asked for at `asked`, and of which nothing was heard, may have ended.
+    fn may_have_ended(&self, seat: &Seat<D>, asked: BootInstant) -> bool {
+        self.entry.waits() && seat.tenure.is_none() && asked.elapsed() >= self.ttl().as_duration()
     }
 
     /// Looks where the entry stands after a wake-up, or after a pause without one. `found_waiting`

@@ -594,6 +594,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..REDIS
     },
     Mutant {
+        name: "engine-takes-a-second-place-for-the-first",
+        file: "lockcore/src/acquisition.rs",
+        find: "                Ok(_) if unknown && self.may_have_ended(seat, asked) => {",
+        replace: "                Ok(_) if false && self.may_have_ended(seat, asked) => {",
+        test_target: "faults",
+        case: "replies::a_place_that_may_have_ended_before_anything_was_heard_of_it_is_told",
+        ..REDIS
+    },
+    Mutant {
         name: "redis-release-looks-at-no-owner",
         file: "lock-redis/src/scripts/release_queued.lua",
         find: "if value and string.sub(value, 1, 37) == me then",
