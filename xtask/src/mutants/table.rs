@@ -710,8 +710,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/scripts/acquire_queued.lua",
         find: "if value and string.sub(value, 1, 37) == me then",
         replace: "if value and value == me then",
-        test_target: "faults",
-        case: "replies::an_acquisition_whose_reply_vanished_holds_the_lock_once",
+        case: "redis::conformance::r11_an_unknown_acquisition_is_resolved",
         ..REDIS
     },
     Mutant {
