@@ -124,33 +124,13 @@ impl Fault {
     }
 
     /// The rules that do not hold meanwhile, as the driver's `Guarantees` and the docs say.
-    pub(crate) fn breaks(self, backend: Backend) -> &'static [Rule] {
+    pub(crate) fn breaks(self) -> &'static [Rule] {
         match self {
-            // Redis expires by the wall clock, waiters too.
-            Self::ServerClock => &[Rule::R1, Rule::R7, Rule::R9, Rule::R10],
-            // A waiter whose connection is down when its turn comes is passed over; a client gives up
-            // a connection on which nothing comes in time.
-            Self::SilentLink
-            | Self::ReplySwallowed
-            | Self::SlowLink
-            | Self::RenewalLate
-            | Self::NotificationsLost
-            | Self::ReleaseFails
-            | Self::ServerPaused
-            | Self::ServerKilled
-            | Self::ServerFull
-            | Self::AuthRevoked
-            | Self::Housekeeping
-            | Self::Crowd
-            | Self::HolderPaused
-            | Self::RuntimeBlocked
-                if backend == Backend::Redis =>
-            {
-                &[Rule::R9, Rule::R10]
-            }
             // Whoever takes the record away gives the lock to the next one, while the holder has
             // not yet looked.
             Self::DataLost | Self::RecordRemoved => &[Rule::R1],
+            // Redis expires by the wall clock.
+            Self::ServerClock => &[Rule::R1, Rule::R7],
             _ => &[],
         }
     }

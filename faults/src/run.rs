@@ -154,7 +154,7 @@ impl Runner<'_> {
         rng: &mut Rng,
     ) -> Result<String, Trouble> {
         self.begun.push((BootInstant::now(), fault));
-        let expects = Expects(fault.breaks(self.order.backend).to_vec());
+        let expects = Expects(fault.breaks().to_vec());
         let label = format!("{fault}, {form}");
         self.crew.notes.note(Note::FaultBegan { fault: number, label, expects });
         let mut scene = Scene {

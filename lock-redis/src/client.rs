@@ -340,14 +340,30 @@ pub(crate) struct Listening {
     generation: watch::Receiver<u64>,
 }
 
+/// What a connection that listens has to tell.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Message(String),
+    /// Commands go over a new connection: this one may be dead too, or lead to a former master.
+    Moved,
+    /// It has ended.
+    Nothing,
+}
+
 impl Listening {
-    /// The next message; `None` when the connection has ended, or commands go over a new one.
-    pub(crate) async fn next(&mut self) -> Option<String> {
+    /// The next thing that is heard.
+    pub(crate) async fn next(&mut self) -> Heard {
         tokio::select! {
             message = self.stream.next() => {
-                from_redis_value_ref(&message?.get_payload::<Value>().ok()?).ok()
+                let payload = message.and_then(|message| message.get_payload::<Value>().ok());
+                let text = payload.and_then(|payload| from_redis_value_ref(&payload).ok());
+                text.map_or(Heard::Nothing, Heard::Message)
             }
-            _ = self.generation.changed() => None,
+            changed = self.generation.changed() => match changed {
+                Ok(()) => Heard::Moved,
+                // The client is gone.
+                Err(_) => Heard::Nothing,
+            },
         }
     }
 }

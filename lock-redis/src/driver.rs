@@ -133,7 +133,7 @@ impl Driver for RedisDriver {
             seat.was_free.store(true, SeqCst);
             return Ok(standing);
         }
-        // Before the place in the queue: whom the store cannot reach is passed over.
+        // Before the place in the queue: whom the store cannot reach keeps others waiting.
         self.inbox.ready().await?;
         let standing = self.ask(seat, &self.cap).await?;
         seat.was_free.store(matches!(standing, Standing::Granted(_)), SeqCst);
@@ -283,12 +283,8 @@ fn guarantees(client: &Client) -> Guarantees {
         )
         .except(
             Rule::R9,
-            "a waiter whose connection for notifications is down when its turn comes is passed over \
-             until it is up again, and the queue is lost where the lock is",
-        )
-        .except(
-            Rule::R10,
-            "a writer that is passed over, see R9, is overtaken by readers that came later",
+            "the queue is lost where the lock is: those who waited are told, and may come again behind \
+             others",
         );
     if client.counts_listeners() {
         return all;

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use lockcore::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::client::Client;
+use crate::client::{Client, Heard, Listening};
 use crate::keys::read_token;
-use crate::seat::Slot;
+use crate::seat::{LOOK, Slot};
 
 /// One channel for all waiters of a client, on a connection of its own that is made anew whenever
 /// it ends.
@@ -48,51 +49,10 @@ impl Inbox {
             hurry: Arc::default(),
             task: Mutex::default(),
         });
-        let mut first = Some(client.listen(&inbox.channel).await?);
+        let first = client.listen(&inbox.channel).await?;
         inbox.state.send_replace(State::Listening);
-        let (weak, client) = (Arc::downgrade(&inbox), client.clone());
-        let task = tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            loop {
-                let Some(channel) = weak.upgrade().map(|inbox| inbox.channel.clone()) else {
-                    return;
-                };
-                let listening = match first.take() {
-                    Some(listening) => Ok(listening),
-                    None => client.listen(&channel).await,
-                };
-                match listening {
-                    Ok(mut listening) => {
-                        let Some(inbox) = weak.upgrade() else { return };
-                        inbox.state.send_replace(State::Listening);
-                        inbox.all_look_again();
-                        drop(inbox);
-                        pause = FIRST_PAUSE;
-                        while let Some(message) = listening.next().await {
-                            let Some(inbox) = weak.upgrade() else { return };
-                            inbox.deliver(&message);
-                        }
-                        let Some(inbox) = weak.upgrade() else { return };
-                        inbox.state.send_replace(State::Connecting);
-                    }
-                    Err(error) => {
-                        tracing::debug!(backend = "redis", %error, "not listening to the store");
-                        let Some(inbox) = weak.upgrade() else { return };
-                        inbox.state.send_replace(match error.kind() {
-                            ErrorKind::Unauthorized => State::Forbidden(error.message().to_owned()),
-                            _ => State::Connecting,
-                        });
-                        let hurry = inbox.hurry.clone();
-                        drop(inbox);
-                        tokio::select! {
-                            () = sleep(pause) => {}
-                            () = hurry.notified() => {}
-                        }
-                        pause = (pause * 2).min(LAST_PAUSE);
-                    }
-                }
-            }
-        });
+        let ear = Ear { inbox: Arc::downgrade(&inbox), current: Some(first) };
+        let task = tokio::spawn(ear.listens(client.clone()));
         *inbox.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(inbox)
     }
@@ -138,8 +98,8 @@ impl Inbox {
         }
     }
 
-    /// A message has the id of a waiter and its token. One that is not for us, or that nobody
-    /// waits for any more, is nothing.
+    /// A message has the id of a waiter and its token, or a 1 if it should look. One that is not for
+    /// us, or that nobody waits for any more, is nothing.
     fn deliver(&self, message: &str) {
         let read = || {
             let (id, token) = message.split_once(' ')?;
@@ -147,7 +107,7 @@ impl Inbox {
         };
         let Some((id, token)) = read() else { return };
         if let Some(slot) = self.slots().get(&id) {
-            slot.granted(token);
+            if token.as_u64() == LOOK { slot.look_again() } else { slot.granted(token) }
         }
     }
 
@@ -159,6 +119,80 @@ impl Inbox {
 
     fn slots(&self) -> MutexGuard<'_, HashMap<u128, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who listens for an inbox.
+struct Ear {
+    inbox: Weak<Inbox>,
+    current: Option<Listening>,
+}
+
+impl Ear {
+    /// Listens as long as there is an inbox. The old connection is heard until there is a new one:
+    /// whoever cannot be reached keeps a turn, and others wait.
+    async fn listens(mut self, client: Arc<Client>) {
+        loop {
+            self.hears().await;
+            let mut pause = FIRST_PAUSE;
+            let new = loop {
+                let Some(inbox) = self.inbox.upgrade() else { return };
+                let (channel, hurry) = (inbox.channel.clone(), inbox.hurry.clone());
+                drop(inbox);
+                match self.meanwhile(client.listen(&channel)).await {
+                    Ok(new) => break new,
+                    Err(error) => self.is_told(&error),
+                }
+                self.meanwhile(timeout(pause, hurry.notified())).await.ok();
+                pause = (pause * 2).min(LAST_PAUSE);
+            };
+            self.current = Some(new);
+            let Some(inbox) = self.inbox.upgrade() else { return };
+            inbox.state.send_replace(State::Listening);
+            // The old one may have been silent for a while.
+            inbox.all_look_again();
+        }
+    }
+
+    /// Delivers what is heard, until there should be another connection.
+    async fn hears(&mut self) {
+        while let Some(listening) = &mut self.current {
+            let heard = listening.next().await;
+            let inbox = self.inbox.upgrade();
+            match (heard, inbox) {
+                (Heard::Message(message), Some(inbox)) => inbox.deliver(&message),
+                (Heard::Moved, Some(_)) => return,
+                (_, inbox) => {
+                    self.current = None;
+                    if let Some(inbox) = inbox {
+                        inbox.state.send_replace(State::Connecting);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers what is heard while something is done.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        while self.current.is_some() {
+            tokio::select! {
+                done = &mut work => return done,
+                () = self.hears() => {}
+            }
+        }
+        work.await
+    }
+
+    /// There is no new connection.
+    fn is_told(&self, error: &Error) {
+        tracing::debug!(backend = "redis", %error, "not listening to the store");
+        if let (None, Some(inbox)) = (&self.current, self.inbox.upgrade()) {
+            inbox.state.send_replace(match error.kind() {
+                ErrorKind::Unauthorized => State::Forbidden(error.message().to_owned()),
+                _ => State::Connecting,
+            });
+        }
     }
 }
 

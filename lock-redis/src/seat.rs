@@ -32,7 +32,7 @@ struct Listens {
 /// What was heard of a waiter, and not yet taken.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// 0 for nothing, 1 for "look again", more for a token: tokens are microseconds.
+    /// 0 for nothing, [`LOOK`], or a token: tokens are microseconds.
     news: AtomicU64,
     arrived: Notify,
 }
@@ -75,7 +75,7 @@ impl Seat {
         loop {
             match listens.slot.news.swap(0, SeqCst) {
                 0 => listens.slot.arrived.notified().await,
-                1 => return Wake::Check,
+                LOOK => return Wake::Check,
                 token => return FencingToken::new(token).map_or(Wake::Check, Wake::Granted),
             }
         }
@@ -92,7 +92,7 @@ impl Slot {
     /// Something may have been missed.
     pub(crate) fn look_again(&self) {
         // A grant that was not taken yet is better news.
-        let _ = self.news.compare_exchange(0, 1, SeqCst, SeqCst);
+        let _ = self.news.compare_exchange(0, LOOK, SeqCst, SeqCst);
         self.arrived.notify_one();
     }
 }
@@ -102,3 +102,6 @@ impl Drop for Listens {
         self.inbox.remove(self.id);
     }
 }
+
+/// In the place of a token: look where you stand.
+pub(crate) const LOOK: u64 = 1;

@@ -35,7 +35,7 @@ pub(crate) struct Seat<D: Driver> {
     /// Whether the session was opened for this acquisition alone.
     is_private: bool,
     /// The place may be the second one: what became of the first request was unknown, and by the time
-    /// of the next it may have been granted and have ended.
+    /// of the next it may have been granted and taken away.
     was_asked_again: bool,
 }
 
@@ -190,6 +190,7 @@ impl<D: Driver> Acquisition<D> {
     async fn enqueue(&self, seat: &mut Seat<D>) -> Result<Option<Answer>> {
         let mut pace = Pace::new(self.entry.id());
         let mut unknown = false;
+        let mut asked = None;
         for attempt in 1.. {
             let turn = tokio::select! {
                 biased;
@@ -206,7 +207,16 @@ impl<D: Driver> Acquisition<D> {
             };
             let sent = BootInstant::now();
             let command = self.shared.driver.enqueue(&seat.session, &self.entry);
+            let first = *asked.get_or_insert(sent);
             let error = match self.shared.at_its_turn(turn, command, self.ttl()).await {
+                // The first place, if there was one, may have ended: whoever waits at another one has
+                // to know that others went before.
+                Ok(_) if unknown && self.may_have_ended(seat, first) => {
+                    let until = BootInstant::now().saturating_add(self.ttl().as_duration());
+                    let message = "the store did not answer for a TTL, in which the place in the queue \
+                                   may have ended: call again";
+                    return Err(Error::indeterminate(until, message));
+                }
                 Ok(standing) => {
                     seat.was_asked_again = unknown;
                     return Ok(Some(Answer { standing, sent }));
@@ -233,6 +243,11 @@ impl<D: Driver> Acquisition<D> {
         let message = "the store did not say whether it queued the request; what it may have left \
                        is being withdrawn";
         Error::indeterminate(until, message)
+    }
+
+    /// Whether a place that was asked for at `asked`, and of which nothing was heard, may have ended.
+    fn may_have_ended(&self, seat: &Seat<D>, asked: BootInstant) -> bool {
+        self.entry.waits() && seat.tenure.is_none() && asked.elapsed() >= self.ttl().as_duration()
     }
 
     async fn grant(

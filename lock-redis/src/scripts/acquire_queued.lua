@@ -28,7 +28,7 @@ if is_new then
   end
   local function kind(of) return string.sub(of, 1, 1) == 'p' and of or 'x' end
   if present and kind(present) ~= kind(mode) then return 'mixed ' .. present end
-  if wait == 'try' and not admits(mode, value) then return 0 end
+  if wait == 'try' and not admits(mode, value, 0) then return 0 end
   local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
   redis.call('ZADD', queue, (last or 0) + 1, id)
   mine = { mode = mode, ttl = ttl, channel = channel, counted = counted, token = '0', rest = rest }
@@ -38,7 +38,7 @@ write(id, mine)
 keep(queue, ttl)
 keep(records, ttl)
 
-local token = advance(id)
+local token, till = advance(id)
 if token then return tonumber(token) end
 if wait == 'try' then
   forget(id)
@@ -60,12 +60,15 @@ value = redis.call('GET', lock)
 if is_alone(value) and string.sub(value, -2) ~= ' +' then
   redis.call('APPEND', lock, ' +')
 end
--- The first few look when the holder's TTL is over, one after the other.
-local rank = redis.call('ZRANK', queue, id)
-if rank >= 8 then return -1 end
-local left = redis.call('PTTL', lock)
-if is_shared(value) and value ~= 'lh s' then
-  left = redis.call('ZRANGE', sharers, 0, 0, 'WITHSCORES')[2] - now
+-- The first few look when the holder's TTL is over, one after the other; so do all when a turn ends
+-- that is kept.
+local rank, left = redis.call('ZRANK', queue, id), -1
+if rank < 8 then
+  left = redis.call('PTTL', lock)
+  if is_shared(value) and value ~= 'lh s' then
+    left = redis.call('ZRANGE', sharers, 0, 0, 'WITHSCORES')[2] - now
+  end
 end
+if till and (left < 0 or till - now < left) then left = till - now end
 if left < 0 then return -1 end
 return -(left + 20 + 50 * rank)

@@ -71,11 +71,12 @@ local function prune()
   return value
 end
 
--- The rule: whether the next one may go, in this mode, beside those who hold the lock.
-local function admits(mode, value)
-  if not value then return true end
-  if mode == 'x' or value ~= 'lh ' .. mode then return false end
-  return mode == 's' or redis.call('ZCARD', sharers) < tonumber(string.sub(mode, 2))
+-- The rule: whether the next one may go, in this mode, beside those who hold the lock and so many
+-- before it who keep their turn.
+local function admits(mode, value, kept)
+  if mode == 'x' then return not value and kept == 0 end
+  if value and value ~= 'lh ' .. mode then return false end
+  return mode == 's' or redis.call('ZCARD', sharers) + kept < tonumber(string.sub(mode, 2))
 end
 
 -- Makes the waiter a holder, and returns the value of the lock.
@@ -99,21 +100,38 @@ local function grant(id, r, token)
   return value
 end
 
--- Lets go whoever may, and tells them; returns the token of `me`, if `me` is among them. Who has
--- died is skipped, and whose client does not listen is passed over. A client that has died leaves
--- many waiters: it is tried once, and the token that nobody heard of is for the next one.
-local function advance(me)
-  local value, place, deaf, token, mine = prune(), 0, {}, nil, nil
+-- Lets the first one look that hears it, from this place in the queue on.
+local function rouse(place, deaf)
   while true do
     local id = redis.call('ZRANGE', queue, place, place)[1]
-    if not id then return mine end
+    local r = id and read(id)
+    if not r then return end
+    if not deaf[r.channel] and redis.call('PUBLISH', r.channel, id .. ' 1') > 0 then return end
+    deaf[r.channel] = true
+    place = place + 1
+  end
+end
+
+-- Lets go whoever may, and tells them; returns the token of `me`, if `me` is among them, and when the
+-- first of the turns ends that are kept. Who has died is skipped. Whose client does not listen keeps
+-- its turn as long as its place lasts: it looks when it listens again, and who comes next looks when
+-- that is over. A client that has died leaves many waiters: it is tried once, and the token that
+-- nobody heard of is for the next one.
+local function advance(me)
+  local value, kept, deaf, token, mine, till = prune(), 0, {}, nil, nil, nil
+  while true do
+    local id = redis.call('ZRANGE', queue, kept, kept)[1]
+    if not id then return mine, till end
     local r = read(id)
     if not r or (r.ends <= now and id ~= me) then
       forget(id)
-    elseif not admits(r.mode, value) then
-      return mine
+    elseif not admits(r.mode, value, kept) then
+      if till and not me then rouse(kept, deaf) end
+      return mine, till
     elseif id ~= me and deaf[r.channel] then
-      place = place + 1
+      kept, till = kept + 1, math.min(till or r.ends, r.ends)
+      -- Nobody goes beside it.
+      if r.mode == 'x' then value = r.mode end
     else
       token = token or string.format('%.0f', next_token())
       if id == me then mine = token end
@@ -123,7 +141,6 @@ local function advance(me)
         token = nil
       else
         deaf[r.channel] = true
-        place = place + 1
       end
     end
   end

@@ -19,4 +19,5 @@ mod restarts;
 mod scripts;
 mod stage;
 mod subscriptions;
+mod turns;
 mod vanishing;

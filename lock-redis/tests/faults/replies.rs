@@ -70,20 +70,23 @@ async fn a_waiter_whose_place_was_not_confirmed_has_one_place() {
     }
 }
 
-/// Granted and over before it is asked for again: what was told of that grant is not of the next place.
+/// Granted and taken away before it is asked for again: what was told of that grant is not of the
+/// next place.
 #[tokio::test]
 async fn a_grant_of_a_place_that_is_over_is_not_taken_for_one_of_the_next() {
     let mut stage = Stage::new(Flavour::Redis, LONG).await;
-    // It asks again when the TTL is long over, and never looks by itself.
+    // It asks again long before its place ends.
     let patient = config(stage.proxy.addr()).request_timeout(ms(1_500)).unwrap();
-    stage.victim = connect(patient.recheck(LONG).unwrap(), ms(500)).await;
+    stage.victim = connect(patient, ms(6_000)).await;
     let held = stage.other.mutex(NAME).unwrap().lock().await.unwrap();
     let swallowed = stage.swallow(Kind::Enqueue, Swallow::ThenSilence);
     let waiter = stage.victim_waits();
     swallowed.landed(PATIENCE).await;
     held.release().await.unwrap();
+    let taken = stage.server.resp().await.command(&["DEL", &key(NAME)]).await.as_int();
+    assert_eq!(taken, Some(1), "it was not granted");
     let other = stage.other.mutex(NAME).unwrap();
-    let next = soon("the lock of a holder that knows nothing", other.lock()).await.unwrap();
+    let next = soon("the lock that was taken away", other.lock()).await.unwrap();
     until_waiting(&stage.server, NAME, 1).await;
     until_checked(&stage.proxy).await;
     assert!(next.is_held() && !waiter.is_finished(), "granted beside the holder");
@@ -91,6 +94,25 @@ async fn a_grant_of_a_place_that_is_over_is_not_taken_for_one_of_the_next() {
     let guard = soon("the waiter is granted", waiter).await.unwrap().unwrap();
     stage.holds_alone(&guard).await;
     stage.ends(guard, &swallowed).await;
+}
+
+/// It would wait at another place, behind those who came later, and not know it.
+#[tokio::test]
+async fn a_place_that_may_have_ended_before_anything_was_heard_of_it_is_told() {
+    let mut stage = Stage::new(Flavour::Redis, LONG).await;
+    // It asks again when the TTL is long over.
+    let patient = config(stage.proxy.addr()).request_timeout(ms(1_500)).unwrap();
+    stage.victim = connect(patient, ms(500)).await;
+    let held = stage.other.mutex(NAME).unwrap().lock().await.unwrap();
+    let swallowed = stage.swallow(Kind::Enqueue, Swallow::ThenSilence);
+    let waiter = stage.victim_waits();
+    swallowed.landed(PATIENCE).await;
+    let error = soon("the waiter is told", waiter).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+    assert!(error.is_transient(), "{error}");
+    until_waiting(&stage.server, NAME, 0).await;
+    held.release().await.unwrap();
+    only_fences(&stage.server, NAME).await;
 }
 
 #[tokio::test]

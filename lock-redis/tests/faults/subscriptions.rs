@@ -33,7 +33,7 @@ async fn a_release_that_the_waiter_could_not_hear_is_made_good_when_it_listens_a
     subscriptions.held(Duration::from_secs(10)).await;
     let token = guard.token();
     guard.release().await.unwrap();
-    // The lock is free, and the waiter still in the queue: it was passed over.
+    // The lock is free, and the waiter still in the queue: its turn is kept.
     assert_eq!(value(&server, NAME).await, None);
     assert_eq!(waiting(&mut resp, NAME).await, 1);
 

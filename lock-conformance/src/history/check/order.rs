@@ -6,7 +6,6 @@ use lockcore::{BootInstant, Mode, Rule};
 
 use super::Case;
 use super::story::{Mark, Story};
-use super::times::Span;
 use crate::history::event::{Fact, Patience};
 
 /// One that surely waited, and was surely not granted the lock before `until`.
@@ -49,20 +48,12 @@ impl Case<'_> {
     }
 
     /// Of two grants that exclude each other and that were both believed in, the one that was
-    /// returned later is the later one. Whoever stood still for a TTL has lost the place: the dead are
-    /// passed over, and this one may have queued anew.
+    /// returned later is the later one. Whoever loses a place is told, so this one waited at the same
+    /// all the time.
     fn waits_surely(&self, number: usize) -> Option<Waits> {
         let story = &self.stories[number];
         let excludes = !matches!(story.ask.mode, Mode::Permit { .. });
         let grant = story.grant.filter(|grant| excludes && grant.mark.at < grant.deadline)?;
-        let ttl = story.ask.ttl.as_duration();
-        let is_dead = |pause: &Span| {
-            pause.end.saturating_since(pause.begin.at) >= ttl
-                && pause.touches(story.asked.at, grant.mark.at)
-        };
-        if self.times.pauses(story.process).iter().any(is_dead) {
-            return None;
-        }
         Some(Waits { number, queued: story.queued?, until: grant.mark.at })
     }
 

@@ -13,6 +13,51 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..REDIS
     },
     Mutant {
+        name: "engine-takes-a-second-place-for-the-first",
+        file: "lockcore/src/acquisition.rs",
+        find: "                Ok(_) if unknown && self.may_have_ended(seat, first) => {",
+        replace: "                Ok(_) if false && self.may_have_ended(seat, first) => {",
+        test_target: "faults",
+        case: "replies::a_place_that_may_have_ended_before_anything_was_heard_of_it_is_told",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-who-cannot-be-told-is-passed-over",
+        file: "lock-redis/src/scripts/queue.lua",
+        find: "if mode == 'x' then return not value and kept == 0 end",
+        replace: "if mode == 'x' then return not value or value == 'x' end",
+        test_target: "faults",
+        case: "turns::nobody_goes_before_one_that_cannot_be_told",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-readers-go-before-a-writer-that-cannot-be-told",
+        file: "lock-redis/src/scripts/queue.lua",
+        find: "      if r.mode == 'x' then value = r.mode end\n",
+        replace: "",
+        test_target: "faults",
+        case: "turns::readers_go_before_no_writer_that_cannot_be_told",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-who-comes-after-a-turn-that-is-kept-is-not-told",
+        file: "lock-redis/src/scripts/queue.lua",
+        find: "      if till and not me then rouse(kept, deaf) end\n",
+        replace: "",
+        test_target: "faults",
+        case: "processes::a_waiter_that_is_killed_at_the_head_holds_others_up_until",
+        ..REDIS
+    },
+    Mutant {
+        name: "redis-who-listens-anew-is-deaf-meanwhile",
+        file: "lock-redis/src/inbox.rs",
+        find: "                (Heard::Moved, Some(_)) => return,",
+        replace: "                (Heard::Moved, Some(_)) => return self.current = None,",
+        test_target: "faults",
+        case: "turns::who_listens_anew_is_told_meanwhile",
+        ..REDIS
+    },
+    Mutant {
         name: "redis-release-looks-at-no-owner",
         file: "lock-redis/src/scripts/release_queued.lua",
         find: "if value and string.sub(value, 1, 37) == me then",
@@ -39,18 +84,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "redis-writer-is-overtaken-by-readers",
         file: "lock-redis/src/scripts/queue.lua",
-        find: "    elseif not admits(r.mode, value) then
-      return mine",
-        replace: "    elseif not admits(r.mode, value) then
-      place = place + 1",
+        find: "    elseif not admits(r.mode, value, kept) then
+      if till and not me then rouse(kept, deaf) end
+      return mine, till",
+        replace: "    elseif not admits(r.mode, value, kept) then
+      kept = kept + 1",
         case: "redis::conformance::r10_",
         ..REDIS
     },
     Mutant {
         name: "redis-one-permit-too-many",
         file: "lock-redis/src/scripts/queue.lua",
-        find: "redis.call('ZCARD', sharers) < tonumber(string.sub(mode, 2))",
-        replace: "redis.call('ZCARD', sharers) <= tonumber(string.sub(mode, 2))",
+        find: "redis.call('ZCARD', sharers) + kept < tonumber(string.sub(mode, 2))",
+        replace: "redis.call('ZCARD', sharers) + kept <= tonumber(string.sub(mode, 2))",
         case: "redis::conformance::r01_a_semaphore_is_never_exceeded",
         ..REDIS
     },
@@ -83,8 +129,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "lock-redis/src/scripts/acquire_queued.lua",
         find: "if value and string.sub(value, 1, 37) == me then",
         replace: "if value and value == me then",
-        test_target: "faults",
-        case: "replies::an_acquisition_whose_reply_vanished_holds_the_lock_once",
+        case: "redis::conformance::r11_an_unknown_acquisition_is_resolved",
         ..REDIS
     },
     Mutant {
@@ -127,8 +172,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "redis-messages-are-not-heard",
         file: "lock-redis/src/inbox.rs",
-        find: "            slot.granted(token);",
-        replace: "            drop((slot, token));",
+        find: "slot.granted(token) }",
+        replace: "drop((slot, token)) }",
         case: "a_hand_over_needs_no_look",
         ..REDIS
     },
