@@ -113,6 +113,7 @@ mod tests {
             p99_us: 2.0 * p50_us,
             rate,
             spread: 1.0,
+            range: p50_us..p50_us,
         };
         let results = vec![measured("ours", 2.0, Some(30.0)), measured("peer", 8.0, Some(20.0))];
         [Group {

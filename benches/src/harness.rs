@@ -9,6 +9,7 @@
 //! the answer is one to another question. So, as far as the kernel tells and nothing but this
 //! process has work to do, a round in which other processes were busy is repeated.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ pub(crate) struct Measured {
     pub(crate) rate: Option<f64>,
     /// The greatest over the least of the rounds, by the number that the question is about.
     pub(crate) spread: f64,
+    /// Of that number: what nine of ten cycles take, or from the slowest round to the fastest.
+    pub(crate) range: Range<f64>,
 }
 
 /// A [`Subject`] whose type is forgotten: one dynamic call for each round, none inside.
@@ -251,8 +254,20 @@ impl Measured {
             Metric::P50 => round.quantile_us(0.5),
             Metric::Rate => round.rate(),
         };
+        let range = match headline {
+            Metric::P50 => {
+                median_of(&|round| round.quantile_us(0.05))..median_of(&|round| {
+                    round.quantile_us(0.95)
+                })
+            }
+            Metric::Rate => {
+                let rates = || rounds.iter().map(Round::rate);
+                rates().fold(f64::NAN, f64::min)..rates().fold(f64::NAN, f64::max)
+            }
+        };
         Self {
             subject,
+            range,
             p50_us: median_of(&|round| round.quantile_us(0.5)),
             p99_us: median_of(&|round| round.quantile_us(0.99)),
             rate: (headline == Metric::Rate).then(|| median_of(&Round::rate)),

@@ -1,4 +1,4 @@
-//! The report: JSON for programs, a table for people.
+//! The report: JSON for programs, a table for people, a page with plots.
 
 use std::fmt;
 use std::fs;
@@ -13,6 +13,9 @@ use crate::counts::Tally;
 use crate::harness::{CALM, Group, Measured, QUIET};
 use crate::machine::Machine;
 
+mod page;
+mod plot;
+
 /// All that a run has found.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -25,13 +28,16 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Writes the JSON report.
+    /// Writes the JSON report, and the page beside it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        let json = format!("{:#}\n", self.to_json());
-        fs::write(path, json).with_context(|| path.display().to_string())
+        let page = path.with_extension("html");
+        for (path, text) in [(path, format!("{:#}\n", self.to_json())), (&page, self.page()?)] {
+            fs::write(path, text).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
     }
 
     /// The missed bars, each with what it came to.
@@ -91,9 +97,14 @@ impl Report {
     }
 
     fn is_noisy(&self) -> bool {
-        let is_noisy =
-            |group: &Group| group.is_disturbed || group.results.iter().any(Measured::is_noisy);
-        self.groups.iter().any(is_noisy)
+        self.groups.iter().any(Group::is_noisy)
+    }
+}
+
+impl Group {
+    /// Whether one of its numbers says little.
+    fn is_noisy(&self) -> bool {
+        self.is_disturbed || self.results.iter().any(Measured::is_noisy)
     }
 }
 
@@ -114,7 +125,7 @@ impl fmt::Display for Report {
         if !self.verdicts.is_empty() {
             let rows = self.verdicts.iter().map(|verdict| {
                 let outcome = if verdict.is_ok() { "ok" } else { "MISSED" };
-                vec![verdict.name.clone(), of(verdict), verdict.bound.to_string(), outcome.into()]
+                vec![verdict.name.clone(), of(verdict), bound(verdict), outcome.into()]
             });
             let header = ["bar", "value", "bound", ""].map(str::to_owned).to_vec();
             writeln!(f, "{}", table(&[header].into_iter().chain(rows).collect::<Vec<_>>()))?;
@@ -197,6 +208,10 @@ fn of(verdict: &Verdict) -> String {
     verdict.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"))
 }
 
+fn bound(verdict: &Verdict) -> String {
+    verdict.bound.to_string()
+}
+
 fn time(us: f64) -> String {
     if us < 10.0 {
         format!("{:.0} ns", us * 1_000.0)
@@ -218,18 +233,19 @@ fn rate(rate: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::bars::{Bound, Metric};
     use crate::counts::Counts;
 
-    fn report() -> Report {
+    pub(crate) fn report() -> Report {
         let measured = |subject, p50_us, rate, spread| Measured {
             subject,
             p50_us,
             p99_us: 1_000.0 * p50_us,
             rate,
             spread,
+            range: p50_us..p50_us,
         };
         let verdict = |value| Verdict {
             name: "local free: ours / peer".to_owned(),
