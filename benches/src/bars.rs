@@ -105,6 +105,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Workload;
 
     fn groups() -> [Group; 1] {
         let measured = |subject, p50_us, rate| Measured {
@@ -119,6 +120,7 @@ mod tests {
         [Group {
             backend: "local",
             question: "free",
+            workload: Workload::OwnNames { tasks: 1 },
             headline: Metric::Rate,
             floor: "peer",
             results,

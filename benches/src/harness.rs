@@ -68,6 +68,7 @@ pub(crate) struct Plan {
 pub(crate) struct Group {
     pub(crate) backend: &'static str,
     pub(crate) question: &'static str,
+    pub(crate) workload: Workload,
     /// The number that the question is about.
     pub(crate) headline: Metric,
     pub(crate) floor: &'static str,
@@ -163,6 +164,7 @@ fn ask(
     Ok(Group {
         backend: backend.name,
         question: question.name,
+        workload: question.workload,
         headline,
         floor: backend.floor,
         results,
@@ -222,10 +224,8 @@ impl Backend {
 impl Question {
     fn headline(&self) -> Metric {
         match self.workload {
-            Workload::HandOff { .. } | Workload::Command { .. } => Metric::P50,
-            Workload::ManyNames { .. } | Workload::OwnNames { .. } | Workload::OneName { .. } => {
-                Metric::Rate
-            }
+            Workload::HandOff { .. } | Workload::Command { .. } | Workload::TryHeld => Metric::P50,
+            _ => Metric::Rate,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::counts::Tally;
 use crate::harness::{CALM, Group, Measured, QUIET};
 use crate::machine::Machine;
 
+mod growth;
 mod page;
 mod plot;
 
@@ -237,6 +238,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::bars::{Bound, Metric};
     use crate::counts::Counts;
+    use crate::workload::Workload;
 
     pub(crate) fn report() -> Report {
         let measured = |subject, p50_us, rate, spread| Measured {
@@ -256,6 +258,7 @@ pub(crate) mod tests {
             groups: vec![Group {
                 backend: "local",
                 question: "free",
+                workload: Workload::OwnNames { tasks: 1 },
                 headline: Metric::Rate,
                 floor: "floor",
                 results: vec![

@@ -17,6 +17,7 @@ impl Report {
         for question in self.questions() {
             questions.push(self.question(question)?);
         }
+        let growth = self.growth()?;
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -38,6 +39,7 @@ impl Report {
                         }
                     }
                     (self.choice())
+                    (growth)
                     @for question in &questions { (question) }
                     (self.counted())
                     (self.judged())
@@ -55,7 +57,7 @@ impl Report {
         questions.filter(|question| seen.insert(*question)).collect()
     }
 
-    fn backends(&self) -> Vec<&'static str> {
+    pub(super) fn backends(&self) -> Vec<&'static str> {
         let mut seen = BTreeSet::new();
         let backends = self.groups.iter().map(|group| group.backend);
         backends.filter(|backend| seen.insert(*backend)).collect()
@@ -195,7 +197,7 @@ impl Report {
 
 impl Group {
     /// That of ours which people use first.
-    fn ours(&self) -> Option<&Measured> {
+    pub(super) fn ours(&self) -> Option<&Measured> {
         self.results.iter().find(|measured| self.side(measured) == Side::Ours)
     }
 

@@ -14,10 +14,9 @@ use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL, cap, p50,
-    question, rate, spell,
+    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
 };
-use crate::workload::{Inside, Workload};
+use crate::workload::Workload;
 
 mod bare;
 mod counted;
@@ -47,18 +46,14 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
         floor: BARE,
         is_in_process: false,
         server: Some(server.process()),
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
-            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
-            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
-            question(LATE_HAND_OFF, Workload::HandOff { settle: LONG_SETTLE }),
-            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
-            question(AFTER_A_PAUSE, Workload::Command { pause: SETTLE }),
-        ],
+        questions: [
+            questions(SETTLE),
+            vec![question(LATE_HAND_OFF, Workload::HandOff { settle: LONG_SETTLE })],
+        ]
+        .concat(),
         bars: vec![
             p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.15)),
-            rate("8 clients on one name: ours / Lock RPC", ONE_NAME, OURS, LOCK_RPC, 5.0),
+            rate("8 tasks on one name: ours / Lock RPC", ONE_NAME, OURS, LOCK_RPC, 5.0),
             p50(
                 "hand-off, p50: ours / one command after a pause",
                 (HAND_OFF, OURS),

@@ -15,10 +15,9 @@ use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, LONG_TTL, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL,
-    cap, p50, question, rate, spell,
+    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, LONG_TTL, OWN_NAMES, TTL, cap, p50, questions, rate,
+    spell,
 };
-use crate::workload::{Inside, Workload};
 
 mod bare;
 pub(crate) mod leases;
@@ -59,14 +58,7 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
         floor: BARE,
         is_in_process: false,
         server: Some(server.process()),
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
-            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
-            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
-            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
-            question(AFTER_A_PAUSE, Workload::Command { pause: SETTLE }),
-        ],
+        questions: questions(SETTLE),
         bars: vec![
             p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.35)),
             rate("own names: ours / bare", OWN_NAMES, OURS, BARE, 0.6),

@@ -7,8 +7,8 @@ use etcd_client::{LockClient, LockOptions};
 
 use super::LOCK_RPC;
 use super::bare::{connect, long_lease};
-use crate::subjects::store::{CLIENTS, names};
-use crate::subjects::{At, Subject};
+use crate::subjects::store::names;
+use crate::subjects::{At, CLIENTS, Subject};
 
 /// Each client has a lease of its own: without one, every lock would grant one of a minute and leave
 /// it behind. Renewing it is left to the user, so here it is a long one.
