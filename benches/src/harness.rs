@@ -84,7 +84,7 @@ pub(crate) struct Measured {
     pub(crate) subject: &'static str,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
-    /// Cycles a second; `None` where the pace is set by the harness.
+    /// Cycles a second; `None` where the harness sets the pace.
     pub(crate) rate: Option<f64>,
     /// The greatest over the least of the rounds, by the number that the question is about.
     pub(crate) spread: f64,
@@ -159,8 +159,9 @@ fn ask(
 
     let headline = question.headline();
     let results = subjects.iter().zip(&rounds);
-    let results =
-        results.map(|(subject, rounds)| Measured::new(subject.name(), headline, rounds)).collect();
+    let results = results
+        .map(|(subject, rounds)| Measured::new(subject.name(), question.workload, headline, rounds))
+        .collect();
     Ok(Group {
         backend: backend.name,
         question: question.name,
@@ -224,7 +225,7 @@ impl Backend {
 impl Question {
     fn headline(&self) -> Metric {
         match self.workload {
-            Workload::HandOff { .. } | Workload::Command { .. } | Workload::TryHeld => Metric::P50,
+            workload if workload.is_one_at_a_time() => Metric::P50,
             _ => Metric::Rate,
         }
     }
@@ -248,7 +249,7 @@ impl Plan {
 }
 
 impl Measured {
-    fn new(subject: &'static str, headline: Metric, rounds: &[Round]) -> Self {
+    fn new(subject: &'static str, workload: Workload, headline: Metric, rounds: &[Round]) -> Self {
         let median_of = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect());
         let of_headline = |round: &Round| match headline {
             Metric::P50 => round.quantile_us(0.5),
@@ -270,7 +271,7 @@ impl Measured {
             range,
             p50_us: median_of(&|round| round.quantile_us(0.5)),
             p99_us: median_of(&|round| round.quantile_us(0.99)),
-            rate: (headline == Metric::Rate).then(|| median_of(&Round::rate)),
+            rate: (!workload.is_paced()).then(|| median_of(&Round::rate)),
             spread: spread(rounds.iter().map(of_headline)),
         }
     }

@@ -8,6 +8,7 @@ use plotters::prelude::{
     ChartBuilder, Circle, Color as _, DrawingArea, IntoDrawingArea as _, IntoLogRange as _,
     LineSeries, PathElement, RGBColor, SVGBackend, Text,
 };
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{IntoFont as _, IntoTextStyle as _, TextStyle};
 
 /// Whose answer it is.
@@ -41,24 +42,19 @@ pub(crate) fn dots(dots: &[Dot], spell: fn(f64) -> String) -> Result<String> {
     let values = dots.iter().flat_map(|dot| [dot.value, dot.range.start, dot.range.end]);
     let across = bounds(values, MARGIN).ok_or_else(|| anyhow!("nothing to plot"))?;
     let rows = dots.len() as f64;
-    draw(ROW * dots.len() as u32 + AXIS + EDGE, |area| {
+    let height = (rows + BELOW) * f64::from(ROW);
+    draw(height as u32 + EDGE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin_top(EDGE / 2)
             .margin_left(SIDE)
             .margin_right(SIDE)
-            .x_label_area_size(AXIS)
-            .build_cartesian_2d(across.clone().log_scale(), 0.0..rows)?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .axis_style(FAINT)
-            .bold_line_style(FAINT)
-            .light_line_style(NOTHING)
-            .x_labels(5)
-            .x_label_style(text(SMALL, SOFT))
-            .x_label_formatter(&|value| spell(*value))
-            .draw()?;
+            .build_cartesian_2d(across.clone().log_scale(), -BELOW..rows)?;
+        for tick in ticks(&across) {
+            let line = [(tick, 0.0), (tick, rows)];
+            chart.draw_series([PathElement::new(line, FAINT.stroke_width(1))])?;
+            let style = text(SMALL, SOFT).pos(Pos::new(HPos::Center, VPos::Top));
+            chart.draw_series([Text::new(spell(tick), (tick, -0.1), style)])?;
+        }
         for (row, dot) in dots.iter().enumerate() {
             let (height, color) = (rows - row as f64 - 0.72, dot.side.color());
             let line = [(dot.range.start, height), (dot.range.end, height)];
@@ -135,6 +131,19 @@ fn draw(
     Ok(svg)
 }
 
+/// Round numbers between these, and not too many.
+fn ticks(range: &Range<f64>) -> Vec<f64> {
+    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let steps = |of: &[f64]| -> Vec<f64> {
+        let powers = decades.clone().map(|power| 10_f64.powi(power));
+        let all = powers.flat_map(|power| of.iter().map(move |step| power * step));
+        all.filter(|tick| range.contains(tick)).collect()
+    };
+    let all = [&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0][..], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
+    let few = all.into_iter().map(steps).find(|ticks| ticks.len() <= MOST_TICKS);
+    few.unwrap_or_else(|| steps(&[1.0]).into_iter().step_by(3).collect())
+}
+
 /// From a little below the least to a little above the greatest.
 fn bounds(values: impl Iterator<Item = f64>, margin: f64) -> Option<Range<f64>> {
     let values = values.filter(|value| value.is_finite() && *value > 0.0);
@@ -193,6 +202,9 @@ const WIDTH: u32 = 380;
 const ROW: u32 = 44;
 const AXIS: u32 = 26;
 const EDGE: u32 = 12;
+/// Room for the numbers below, in rows.
+const BELOW: f64 = 0.55;
+const MOST_TICKS: usize = 5;
 const SIDE: u32 = 12;
 const TALL: u32 = 260;
 const LEGEND: u32 = 22;
@@ -234,6 +246,13 @@ mod tests {
         assert!(svg.contains("redis") && svg.contains("etcd"), "{svg}");
         assert!(svg.matches("<polyline").count() >= 2, "{svg}");
         assert!(!svg.contains("\"#"), "a colour of its own: {svg}");
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(ticks(&(90.0..450.0)), [100.0, 150.0, 200.0, 300.0]);
+        assert_eq!(ticks(&(0.9..900.0)), [1.0, 10.0, 100.0]);
+        assert!(ticks(&(1e-3..1e9)).len() <= MOST_TICKS);
     }
 
     #[test]

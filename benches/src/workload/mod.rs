@@ -92,6 +92,11 @@ impl Workload {
         }
     }
 
+    /// Whether pauses of the harness are most of the time.
+    pub(crate) fn is_paced(self) -> bool {
+        matches!(self, Self::HandOff { .. } | Self::Command { .. })
+    }
+
     /// The fewest batches of a round. Where somebody waits, one that polls takes longer for a few
     /// than a round should last, and the median of one or two says little; of many tasks, each does
     /// one at the least.
