@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use crate::bars::{Bar, Metric};
 use crate::cores::Apart;
 use crate::counts::Count;
+use crate::delays::Delay;
 use crate::machine::CpuTime;
 use crate::progress::Progress;
 use crate::subjects::Subject;
@@ -37,6 +38,7 @@ pub(crate) struct Backend {
     pub(crate) questions: Vec<Question>,
     pub(crate) bars: Vec<Bar>,
     pub(crate) counts: Vec<Count>,
+    pub(crate) delays: Vec<Delay>,
     /// What the `question: subject` of a result has to contain.
     pub(crate) only: String,
 }
@@ -59,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) wait: Duration,
     /// How many leases are held whose memory is counted.
     pub(crate) leases: usize,
+    /// How often something breaks.
+    pub(crate) episodes: usize,
     /// Whether what is counted is enough to be judged.
     pub(crate) judges_counts: bool,
 }
@@ -203,7 +207,10 @@ impl Backend {
     pub(crate) fn steps(&self, plan: Plan) -> u64 {
         let subjects = self.questions.iter().map(|question| self.subjects_of(question).len());
         let counted = self.counts.iter().map(|count| self.counted_by(count, plan).len());
-        (subjects.sum::<usize>() * (plan.rounds + 1) + counted.sum::<usize>()) as u64
+        let delayed = self.delays.iter().map(|delay| self.delayed_by(delay).len());
+        let rounds = subjects.sum::<usize>() * (plan.rounds + 1);
+        let once = counted.sum::<usize>() + delayed.sum::<usize>() * plan.episodes;
+        (rounds + once) as u64
     }
 
     /// Whether `only` wants this.
@@ -237,6 +244,7 @@ impl Plan {
         round: Duration::from_millis(200),
         wait: Duration::from_secs(10),
         leases: 10_000,
+        episodes: 7,
         judges_counts: true,
     };
     pub(crate) const QUICK: Self = Self {
@@ -244,6 +252,7 @@ impl Plan {
         round: Duration::from_millis(20),
         wait: Duration::from_secs(1),
         leases: 500,
+        episodes: 1,
         judges_counts: false,
     };
 }

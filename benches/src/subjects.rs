@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::runtime::Runtime;
 
+pub(crate) use self::store::broken::hold_for_ever;
 use self::store::leases::Work;
 use crate::harness::Backend;
 use crate::workload::Workload;

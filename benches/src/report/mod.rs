@@ -3,13 +3,14 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::bars::Verdict;
 use crate::counts::Tally;
+use crate::delays::{Lapse, Lapses};
 use crate::harness::{CALM, Group, Measured, QUIET};
 use crate::machine::Machine;
 
@@ -22,6 +23,7 @@ mod plot;
 pub(crate) struct Report {
     pub(crate) groups: Vec<Group>,
     pub(crate) tallies: Vec<Tally>,
+    pub(crate) lapses: Vec<Lapse>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) machine: Machine,
     pub(crate) date: SystemTime,
@@ -75,6 +77,17 @@ impl Report {
                 })
             })
         });
+        let delays = self.lapses.iter().flat_map(|lapse| {
+            lapse.results.iter().map(|lapses| {
+                let ms = |time: &Duration| time.as_secs_f64() * 1e3;
+                json!({
+                    "backend": lapse.backend,
+                    "question": lapse.question,
+                    "subject": lapses.subject,
+                    "ms": lapses.times.iter().map(ms).collect::<Vec<_>>(),
+                })
+            })
+        });
         let bars = self.verdicts.iter().map(|verdict| {
             json!({
                 "name": verdict.name,
@@ -86,6 +99,7 @@ impl Report {
         json!({
             "results": results.collect::<Vec<_>>(),
             "counts": counts.collect::<Vec<_>>(),
+            "delays": delays.collect::<Vec<_>>(),
             "bars": bars.collect::<Vec<_>>(),
             "machine": {
                 "cores": self.machine.cores,
@@ -122,6 +136,10 @@ impl fmt::Display for Report {
         for tally in &self.tallies {
             let rows = table(&tally_rows(tally));
             writeln!(f, "{}: {}\n{rows}", tally.backend, tally.question)?;
+        }
+        for lapse in &self.lapses {
+            let rows = table(&lapse_rows(lapse));
+            writeln!(f, "{}: {}\n{rows}", lapse.backend, lapse.question)?;
         }
         if !self.verdicts.is_empty() {
             let rows = self.verdicts.iter().map(|verdict| {
@@ -180,6 +198,16 @@ fn tally_rows(tally: &Tally) -> Vec<Vec<String>> {
         [counts.subject.to_owned()].into_iter().chain(numbers).collect()
     });
     [header].into_iter().chain(rows).collect()
+}
+
+fn lapse_rows(lapse: &Lapse) -> Vec<Vec<String>> {
+    let header = ["subject", "times", "least", "median", "greatest"].map(str::to_owned);
+    let rows = lapse.results.iter().map(|lapses| {
+        let times = [Lapses::least, Lapses::median, Lapses::greatest].map(|of| of(lapses));
+        let times = times.map(|took| time(took.as_secs_f64() * 1e6));
+        [vec![lapses.subject.to_owned(), lapses.times.len().to_string()], times.to_vec()].concat()
+    });
+    [header.to_vec()].into_iter().chain(rows).collect()
 }
 
 /// Two blanks in, the first column to the left, the others to the right.
@@ -274,6 +302,14 @@ pub(crate) mod tests {
                 units: &["bytes", "commands"],
                 results: vec![Counts { subject: "ours", counts: vec![1_024.4, 3.0] }],
             }],
+            lapses: vec![Lapse {
+                backend: "local",
+                question: "it breaks",
+                results: vec![Lapses {
+                    subject: "lock-ours",
+                    times: [8, 20, 3_000].map(Duration::from_millis).to_vec(),
+                }],
+            }],
             verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
             date: SystemTime::UNIX_EPOCH,
@@ -292,6 +328,10 @@ local: free; other processes used 4 % of the machine
 local: held
   subject  bytes  commands
   ours      1024         3
+
+local: it breaks
+  subject    times      least   median   greatest
+  lock-ours      3  8000.0 µs  20.0 ms  3000.0 ms
 
   bar                             value   bound
   local free: ours / peer          2.00  >= 1.5      ok

@@ -1,6 +1,7 @@
 //! The report as a page of its own: no script, nothing to load.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -8,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::plot::{self, COLORS, Dot, Side};
 use super::{Report, bound, of, rate, tally_rows, time};
 use crate::bars::Metric;
+use crate::delays::{Lapse, Lapses};
 use crate::harness::{CALM, Group, Measured, QUIET};
 
 impl Report {
@@ -17,7 +19,7 @@ impl Report {
         for question in self.questions() {
             questions.push(self.question(question)?);
         }
-        let growth = self.growth()?;
+        let (growth, broken) = (self.growth()?, self.broken()?);
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -41,6 +43,7 @@ impl Report {
                     (self.choice())
                     (growth)
                     @for question in &questions { (question) }
+                    (broken)
                     (self.counted())
                     (self.judged())
                     (method())
@@ -154,6 +157,31 @@ impl Report {
         })
     }
 
+    /// Ours of all backends, when something breaks.
+    fn broken(&self) -> Result<Markup> {
+        let mut seen = BTreeSet::new();
+        let questions = self.lapses.iter().map(|lapse| lapse.question);
+        let mut parts = Vec::new();
+        for question in questions.filter(|question| seen.insert(*question)) {
+            let lapses = self.lapses.iter().filter(|lapse| lapse.question == question);
+            let dots: Vec<_> = lapses.flat_map(Lapse::dots).collect();
+            parts.push((question, plot::dots(&dots, time)?));
+        }
+        Ok(html! {
+            @if !parts.is_empty() {
+                section {
+                    h2 { "When something breaks" }
+                    p { "The median, and a line from the shortest to the longest." }
+                    div.plots {
+                        @for (question, plot) in &parts {
+                            figure { figcaption { (question) } (PreEscaped(plot)) }
+                        }
+                    }
+                }
+            }
+        })
+    }
+
     fn counted(&self) -> Markup {
         html! {
             @if !self.tallies.is_empty() {
@@ -219,6 +247,19 @@ impl Group {
             })
         };
         self.results.iter().filter_map(dot).collect()
+    }
+}
+
+impl Lapse {
+    fn dots(&self) -> Vec<Dot> {
+        let us = |time: Duration| time.as_secs_f64() * 1e6;
+        let dot = |lapses: &Lapses| Dot {
+            label: lapses.subject.to_owned(),
+            side: if lapses.subject.starts_with(OURS) { Side::Ours } else { Side::Peer },
+            value: us(lapses.median()),
+            range: us(lapses.least())..us(lapses.greatest()),
+        };
+        self.results.iter().map(dot).collect()
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
             bar("8 tasks on one name: dyn / lockable", ONE_NAME, DYN, 1.0),
         ],
         counts: Vec::new(),
+        delays: Vec::new(),
         only: String::new(),
     })
 }

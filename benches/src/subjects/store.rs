@@ -10,6 +10,7 @@ use crate::harness::Question;
 use crate::subjects::PERMITS;
 use crate::workload::{Inside, Workload};
 
+pub(crate) mod broken;
 pub(crate) mod leases;
 pub(crate) mod ours;
 pub(crate) mod waiting;

@@ -7,18 +7,22 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
+use self::broken::{One, Three};
 use self::counted::{Cycle, Leases, Waiting};
 use self::peer::Recipe;
 use self::server::Server;
 use crate::bars::Bound;
 use crate::counts::Count;
+use crate::delays::Delay;
 use crate::harness::Backend;
+use crate::subjects::store::broken::{of_many, of_one};
 use crate::subjects::store::{
     BYTES, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
 };
 use crate::workload::Workload;
 
 mod bare;
+mod broken;
 mod counted;
 pub(crate) mod leases;
 mod meter;
@@ -74,6 +78,7 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
+        delays: delays(),
         ..connected("zk", server).await?
     })
 }
@@ -110,8 +115,15 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         questions: Vec::new(),
         bars: Vec::new(),
         counts: Vec::new(),
+        delays: Vec::new(),
         only: String::new(),
     })
+}
+
+fn delays() -> Vec<Delay> {
+    let mut delays = of_one::<One>(OURS);
+    delays.push(of_many::<Three>(OURS));
+    delays
 }
 
 const OURS: &str = "lock-zk";
