@@ -105,6 +105,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Workload;
 
     fn groups() -> [Group; 1] {
         let measured = |subject, p50_us, rate| Measured {
@@ -113,11 +114,13 @@ mod tests {
             p99_us: 2.0 * p50_us,
             rate,
             spread: 1.0,
+            range: p50_us..p50_us,
         };
         let results = vec![measured("ours", 2.0, Some(30.0)), measured("peer", 8.0, Some(20.0))];
         [Group {
             backend: "local",
             question: "free",
+            workload: Workload::OwnNames { tasks: 1 },
             headline: Metric::Rate,
             floor: "peer",
             results,

@@ -9,6 +9,7 @@
 //! the answer is one to another question. So, as far as the kernel tells and nothing but this
 //! process has work to do, a round in which other processes were busy is repeated.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::runtime::Runtime;
 use crate::bars::{Bar, Metric};
 use crate::cores::Apart;
 use crate::counts::Count;
+use crate::delays::Delay;
 use crate::machine::CpuTime;
 use crate::progress::Progress;
 use crate::subjects::Subject;
@@ -36,6 +38,7 @@ pub(crate) struct Backend {
     pub(crate) questions: Vec<Question>,
     pub(crate) bars: Vec<Bar>,
     pub(crate) counts: Vec<Count>,
+    pub(crate) delays: Vec<Delay>,
     /// What the `question: subject` of a result has to contain.
     pub(crate) only: String,
 }
@@ -58,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) wait: Duration,
     /// How many leases are held whose memory is counted.
     pub(crate) leases: usize,
+    /// How often something breaks.
+    pub(crate) episodes: usize,
     /// Whether what is counted is enough to be judged.
     pub(crate) judges_counts: bool,
 }
@@ -67,6 +72,7 @@ pub(crate) struct Plan {
 pub(crate) struct Group {
     pub(crate) backend: &'static str,
     pub(crate) question: &'static str,
+    pub(crate) workload: Workload,
     /// The number that the question is about.
     pub(crate) headline: Metric,
     pub(crate) floor: &'static str,
@@ -82,10 +88,12 @@ pub(crate) struct Measured {
     pub(crate) subject: &'static str,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
-    /// Cycles a second; `None` where the pace is set by the harness.
+    /// Cycles a second; `None` where the harness sets the pace.
     pub(crate) rate: Option<f64>,
     /// The greatest over the least of the rounds, by the number that the question is about.
     pub(crate) spread: f64,
+    /// Of that number: what nine of ten cycles take, or from the slowest round to the fastest.
+    pub(crate) range: Range<f64>,
 }
 
 /// A [`Subject`] whose type is forgotten: one dynamic call for each round, none inside.
@@ -155,11 +163,13 @@ fn ask(
 
     let headline = question.headline();
     let results = subjects.iter().zip(&rounds);
-    let results =
-        results.map(|(subject, rounds)| Measured::new(subject.name(), headline, rounds)).collect();
+    let results = results
+        .map(|(subject, rounds)| Measured::new(subject.name(), question.workload, headline, rounds))
+        .collect();
     Ok(Group {
         backend: backend.name,
         question: question.name,
+        workload: question.workload,
         headline,
         floor: backend.floor,
         results,
@@ -197,7 +207,10 @@ impl Backend {
     pub(crate) fn steps(&self, plan: Plan) -> u64 {
         let subjects = self.questions.iter().map(|question| self.subjects_of(question).len());
         let counted = self.counts.iter().map(|count| self.counted_by(count, plan).len());
-        (subjects.sum::<usize>() * (plan.rounds + 1) + counted.sum::<usize>()) as u64
+        let delayed = self.delays.iter().map(|delay| self.delayed_by(delay).len());
+        let rounds = subjects.sum::<usize>() * (plan.rounds + 1);
+        let once = counted.sum::<usize>() + delayed.sum::<usize>() * plan.episodes;
+        (rounds + once) as u64
     }
 
     /// Whether `only` wants this.
@@ -219,10 +232,8 @@ impl Backend {
 impl Question {
     fn headline(&self) -> Metric {
         match self.workload {
-            Workload::HandOff { .. } | Workload::Command { .. } => Metric::P50,
-            Workload::ManyNames { .. } | Workload::OwnNames { .. } | Workload::OneName { .. } => {
-                Metric::Rate
-            }
+            workload if workload.is_one_at_a_time() => Metric::P50,
+            _ => Metric::Rate,
         }
     }
 }
@@ -233,6 +244,7 @@ impl Plan {
         round: Duration::from_millis(200),
         wait: Duration::from_secs(10),
         leases: 10_000,
+        episodes: 7,
         judges_counts: true,
     };
     pub(crate) const QUICK: Self = Self {
@@ -240,22 +252,35 @@ impl Plan {
         round: Duration::from_millis(20),
         wait: Duration::from_secs(1),
         leases: 500,
+        episodes: 1,
         judges_counts: false,
     };
 }
 
 impl Measured {
-    fn new(subject: &'static str, headline: Metric, rounds: &[Round]) -> Self {
+    fn new(subject: &'static str, workload: Workload, headline: Metric, rounds: &[Round]) -> Self {
         let median_of = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect());
         let of_headline = |round: &Round| match headline {
             Metric::P50 => round.quantile_us(0.5),
             Metric::Rate => round.rate(),
         };
+        let range = match headline {
+            Metric::P50 => {
+                median_of(&|round| round.quantile_us(0.05))..median_of(&|round| {
+                    round.quantile_us(0.95)
+                })
+            }
+            Metric::Rate => {
+                let rates = || rounds.iter().map(Round::rate);
+                rates().fold(f64::NAN, f64::min)..rates().fold(f64::NAN, f64::max)
+            }
+        };
         Self {
             subject,
+            range,
             p50_us: median_of(&|round| round.quantile_us(0.5)),
             p99_us: median_of(&|round| round.quantile_us(0.99)),
-            rate: (headline == Metric::Rate).then(|| median_of(&Round::rate)),
+            rate: (!workload.is_paced()).then(|| median_of(&Round::rate)),
             spread: spread(rounds.iter().map(of_headline)),
         }
     }

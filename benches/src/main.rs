@@ -20,6 +20,7 @@ use crate::report::Report;
 mod bars;
 mod cores;
 mod counts;
+mod delays;
 mod harness;
 mod machine;
 mod progress;
@@ -51,6 +52,10 @@ struct Cli {
     #[arg(long, hide = true, num_args = 4, value_names = ["SUBJECT", "URL", "LEASES", "MILLIS"])]
     hold: Vec<String>,
 
+    /// Only takes a lock and never gives it back: a process of its own that is killed.
+    #[arg(long, hide = true, value_name = "URL")]
+    hold_for_ever: Option<String>,
+
     /// Where the report goes.
     #[arg(long, value_name = "FILE", default_value_os_t = default_output())]
     output: PathBuf,
@@ -71,6 +76,9 @@ fn run(cli: &Cli) -> Result<()> {
     if !cli.hold.is_empty() {
         return runtime.block_on(subjects::hold(&cli.hold));
     }
+    if let Some(url) = &cli.hold_for_ever {
+        return runtime.block_on(subjects::hold_for_ever(url));
+    }
     let mut backends = backends(&cli.backends, &runtime)?;
     backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
     let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
@@ -78,6 +86,7 @@ fn run(cli: &Cli) -> Result<()> {
     let mut report = Report {
         groups: Vec::new(),
         tallies: Vec::new(),
+        lapses: Vec::new(),
         verdicts: Vec::new(),
         machine: Machine::read(),
         date: SystemTime::now(),
@@ -92,6 +101,7 @@ fn run(cli: &Cli) -> Result<()> {
         let (tallies, verdicts) = counts::run(&runtime, backend, plan, &progress)?;
         report.tallies.extend(tallies);
         report.verdicts.extend(verdicts);
+        report.lapses.extend(delays::run(&runtime, backend, plan, &progress)?);
     }
     progress.finish();
     if !cli.only.is_empty() {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::runtime::Runtime;
 
+pub(crate) use self::store::broken::hold_for_ever;
 use self::store::leases::Work;
 use crate::harness::Backend;
 use crate::workload::Workload;
@@ -38,10 +39,24 @@ pub(crate) trait Subject: Send + Sync + 'static {
     where
         F: Future<Output = ()> + Send;
 
+    /// Tries to take the lock, and gives it back if that was possible. Whether it was.
+    fn is_taken(&self, _at: At) -> impl Future<Output = Result<bool>> + Send {
+        async { bail!("BUG: {} does not try", self.name()) }
+    }
+
     /// Whether it is asked to do this. One that does not wait for its turn leaves out what
     /// [contends](Workload::contends).
     fn does(&self, workload: Workload) -> bool {
-        !matches!(workload, Workload::Command { .. })
+        match workload {
+            Workload::ManyNames { .. } | Workload::OwnNames { .. } | Workload::HandOff { .. } => {
+                true
+            }
+            // Many that poll take minutes for a turn each.
+            Workload::OneName { tasks, .. } => {
+                tasks <= 64 || (self.polls_every() + self.is_served_every()).is_zero()
+            }
+            _ => false,
+        }
     }
 
     /// How long one that polls sleeps between two looks, at most. A release then comes at any time
@@ -66,6 +81,18 @@ pub(crate) struct At {
     pub(crate) client: usize,
     pub(crate) name: usize,
 }
+
+/// The first of the names that subjects prepare are one that is shared by readers, the same for those
+/// who write, and one with permits. From [`PLAIN`] on each stands for a mutex.
+pub(crate) const READ: usize = 0;
+pub(crate) const WRITE: usize = 1;
+pub(crate) const PERMIT: usize = 2;
+pub(crate) const PLAIN: usize = 3;
+
+/// Of the semaphore.
+pub(crate) const PERMITS: usize = 8;
+/// As many as compete, each with a connection of its own.
+pub(crate) const CLIENTS: usize = 8;
 
 /// Makes the subjects of a backend; starts whatever they need.
 pub(crate) type MakeBackend = fn(&Runtime) -> Result<Backend>;

@@ -7,19 +7,22 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
+use self::broken::{One, Three};
 use self::counted::{Cycle, Leases, Waiting};
 use self::peer::LockRpc;
 use self::server::{KEEP_ALIVES, OTHERS, REQUESTS, Server};
 use crate::bars::Bound;
 use crate::counts::Count;
+use crate::delays::Delay;
 use crate::harness::Backend;
+use crate::subjects::store::broken::{of_many, of_one};
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL, cap, p50,
-    question, rate, spell,
+    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
 };
-use crate::workload::{Inside, Workload};
+use crate::workload::Workload;
 
 mod bare;
+mod broken;
 mod counted;
 pub(crate) mod leases;
 mod ours;
@@ -47,18 +50,14 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
         floor: BARE,
         is_in_process: false,
         server: Some(server.process()),
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
-            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
-            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
-            question(LATE_HAND_OFF, Workload::HandOff { settle: LONG_SETTLE }),
-            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
-            question(AFTER_A_PAUSE, Workload::Command { pause: SETTLE }),
-        ],
+        questions: [
+            questions(SETTLE),
+            vec![question(LATE_HAND_OFF, Workload::HandOff { settle: LONG_SETTLE })],
+        ]
+        .concat(),
         bars: vec![
             p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.15)),
-            rate("8 clients on one name: ours / Lock RPC", ONE_NAME, OURS, LOCK_RPC, 5.0),
+            rate("8 tasks on one name: ours / Lock RPC", ONE_NAME, OURS, LOCK_RPC, 5.0),
             p50(
                 "hand-off, p50: ours / one command after a pause",
                 (HAND_OFF, OURS),
@@ -96,12 +95,19 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
+        delays: delays(),
         only: String::new(),
     })
 }
 
 /// To one that has waited for a while.
 const LATE_HAND_OFF: &str = "hand-off after 150ms";
+
+fn delays() -> Vec<Delay> {
+    let mut delays = of_one::<One>(OURS);
+    delays.push(of_many::<Three>(OURS));
+    delays
+}
 
 const OURS: &str = "lock-etcd";
 const LOCK_RPC: &str = "etcd's Lock RPC";

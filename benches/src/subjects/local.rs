@@ -1,22 +1,28 @@
 //! The in-process store, the crate people would pick instead, and a bare mutex.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lock_local::LocalLock;
 use lockable::LockPool;
 use lockcore::{Lock, LockName, Mode, Request};
 use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock, Semaphore};
 
 use crate::bars::{Bar, Bound, Cell, Metric};
 use crate::harness::{Backend, Question};
-use crate::subjects::{At, Subject};
+use crate::subjects::store::{
+    FREE, HAND_OFF, ON_ONE_NAME, ON_OWN_NAMES, ONE_NAME, OWN_NAMES, READERS, SEMAPHORE, TRY_HELD,
+};
+use crate::subjects::{At, PERMIT, PERMITS, READ, Subject, WRITE};
 use crate::workload::{Inside, Workload};
 
 pub(super) fn backend(_: &Runtime) -> Result<Backend> {
-    let names: Vec<String> = (0..NAMES).map(|name| format!("orders/{name:06}")).collect();
+    let kinds = ["readers", "readers", "permits"].map(str::to_owned);
+    let orders = (0..NAMES).map(|name| format!("orders/{name:06}"));
+    let names: Vec<String> = kinds.into_iter().chain(orders).collect();
     Ok(Backend {
         name: "local",
         subjects: vec![
@@ -28,18 +34,7 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
         floor: FLOOR,
         is_in_process: true,
         server: None,
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
-            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
-            question(ONE_NAME, one_name(Inside::Nothing)),
-            question("8 contenders, held over a yield", one_name(Inside::Yield)),
-            Question {
-                name: "hand-off",
-                workload: Workload::HandOff { settle: Duration::ZERO },
-                batch: 1,
-            },
-        ],
+        questions: questions(),
         bars: vec![
             Bar {
                 name: "free lock, p50: inherent / lockable",
@@ -50,12 +45,37 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
             },
             bar("own names: inherent / lockable", OWN_NAMES, INHERENT, 1.5),
             bar("own names: dyn / lockable", OWN_NAMES, DYN, 1.0),
-            bar("8 contenders: inherent / lockable", ONE_NAME, INHERENT, 1.5),
-            bar("8 contenders: dyn / lockable", ONE_NAME, DYN, 1.0),
+            bar("8 tasks on one name: inherent / lockable", ONE_NAME, INHERENT, 1.5),
+            bar("8 tasks on one name: dyn / lockable", ONE_NAME, DYN, 1.0),
         ],
         counts: Vec::new(),
+        delays: Vec::new(),
         only: String::new(),
     })
+}
+
+fn questions() -> Vec<Question> {
+    let mut questions = vec![
+        question(FREE, Workload::OwnNames { tasks: 1 }),
+        question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
+    ];
+    questions
+        .extend(ON_OWN_NAMES.map(|(name, tasks)| question(name, Workload::OwnNames { tasks })));
+    let one_name = |tasks, inside| Workload::OneName { tasks, inside };
+    questions
+        .extend(ON_ONE_NAME.map(|(name, tasks)| question(name, one_name(tasks, Inside::Nothing))));
+    questions.extend([
+        question("8 tasks on one name, held over a yield", one_name(8, Inside::Yield)),
+        question(READERS, Workload::Readers { tasks: 64 }),
+        question(SEMAPHORE, Workload::Permits { tasks: 64, permits: PERMITS }),
+        question(TRY_HELD, Workload::TryHeld),
+        Question {
+            name: HAND_OFF,
+            workload: Workload::HandOff { settle: Duration::ZERO },
+            batch: 1,
+        },
+    ]);
+    questions
 }
 
 /// The methods that allocate nothing while the lock is free.
@@ -78,7 +98,11 @@ struct Peer {
 }
 
 /// No names, no tokens, no ends: what a lock of one process costs at least.
-struct Floor(Vec<Padded>);
+struct Floor {
+    mutexes: Vec<Padded>,
+    table: RwLock<()>,
+    slots: Semaphore,
+}
 
 // Two lines of 64 bytes: neighbours are fetched in pairs.
 #[repr(align(128))]
@@ -104,6 +128,14 @@ impl Subject for Inherent {
         inside().await;
         Ok(())
     }
+
+    async fn is_taken(&self, at: At) -> Result<bool> {
+        Ok(self.locks.try_acquire(&self.requests[at.name])?.is_some())
+    }
+
+    fn does(&self, workload: Workload) -> bool {
+        !matches!(workload, Workload::Command { .. })
+    }
 }
 
 impl Dyn {
@@ -124,6 +156,14 @@ impl Subject for Dyn {
         let _held = self.locks.lock(&self.requests[at.name]).await?;
         inside().await;
         Ok(())
+    }
+
+    async fn is_taken(&self, at: At) -> Result<bool> {
+        Ok(self.locks.try_lock(&self.requests[at.name]).await?.is_some())
+    }
+
+    fn does(&self, workload: Workload) -> bool {
+        !matches!(workload, Workload::Command { .. })
     }
 }
 
@@ -151,7 +191,8 @@ impl Subject for Peer {
 
 impl Floor {
     fn new(names: &[String]) -> Self {
-        Self(names.iter().map(|_| Padded::default()).collect())
+        let mutexes = names.iter().map(|_| Padded::default()).collect();
+        Self { mutexes, table: RwLock::default(), slots: Semaphore::new(PERMITS) }
     }
 }
 
@@ -164,23 +205,49 @@ impl Subject for Floor {
     where
         F: Future<Output = ()> + Send,
     {
-        let _held = self.0[at.name].0.lock().await;
-        inside().await;
+        match at.name {
+            READ => {
+                let _held = self.table.read().await;
+                inside().await;
+            }
+            WRITE => {
+                let _held = self.table.write().await;
+                inside().await;
+            }
+            PERMIT => {
+                let _held = self.slots.acquire().await?;
+                inside().await;
+            }
+            name => {
+                let _held = self.mutexes[name].0.lock().await;
+                inside().await;
+            }
+        }
         Ok(())
+    }
+
+    async fn is_taken(&self, at: At) -> Result<bool> {
+        Ok(self.mutexes[at.name].0.try_lock().is_ok())
+    }
+
+    fn does(&self, workload: Workload) -> bool {
+        !matches!(workload, Workload::Command { .. })
     }
 }
 
 fn requests(names: &[String]) -> Result<Vec<Request>> {
-    let request = |name| Ok(Request::new(LockName::new(name)?, Mode::Exclusive));
-    names.iter().map(request).collect()
+    let of = NonZeroU32::new(PERMITS as u32).context("BUG: no permits")?;
+    let mode = |at| match at {
+        READ => Mode::Shared,
+        PERMIT => Mode::Permit { of },
+        _ => Mode::Exclusive,
+    };
+    let request = |(at, name): (usize, &String)| Ok(Request::new(LockName::new(name)?, mode(at)));
+    names.iter().enumerate().map(request).collect()
 }
 
 fn question(name: &'static str, workload: Workload) -> Question {
     Question { name, workload, batch: BATCH }
-}
-
-fn one_name(inside: Inside) -> Workload {
-    Workload::OneName { tasks: 8, inside }
 }
 
 fn bar(name: &'static str, question: &'static str, subject: &'static str, at_least: f64) -> Bar {
@@ -188,10 +255,6 @@ fn bar(name: &'static str, question: &'static str, subject: &'static str, at_lea
     let (of, over) = (cell(subject), cell(PEER));
     Bar { name, metric: Metric::Rate, of, over, bound: Bound::AtLeast(at_least) }
 }
-
-const FREE: &str = "free lock";
-const OWN_NAMES: &str = "64 tasks on own names";
-const ONE_NAME: &str = "8 contenders on one name";
 
 const INHERENT: &str = "lock-local inherent";
 const DYN: &str = "lock-local dyn";

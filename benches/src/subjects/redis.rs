@@ -7,6 +7,7 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
+use self::broken::One;
 use self::leases::Leases;
 use self::peers::{DistributedLock, Rlock, Rslock};
 use self::server::Server;
@@ -14,13 +15,14 @@ use self::waiting::Waiting;
 use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
+use crate::subjects::store::broken::of_one;
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, LONG_TTL, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL,
-    cap, p50, question, rate, spell,
+    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, LONG_TTL, OWN_NAMES, TTL, cap, p50, questions, rate,
+    spell,
 };
-use crate::workload::{Inside, Workload};
 
 mod bare;
+mod broken;
 pub(crate) mod leases;
 mod ours;
 mod peers;
@@ -59,14 +61,7 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
         floor: BARE,
         is_in_process: false,
         server: Some(server.process()),
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
-            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
-            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
-            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
-            question(AFTER_A_PAUSE, Workload::Command { pause: SETTLE }),
-        ],
+        questions: questions(SETTLE),
         bars: vec![
             p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.35)),
             rate("own names: ours / bare", OWN_NAMES, OURS, BARE, 0.6),
@@ -108,6 +103,7 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
+        delays: of_one::<One>(OURS),
         only: String::new(),
     })
 }

@@ -7,8 +7,10 @@ use anyhow::Result;
 use crate::bars::{Bar, Bound, Cell, Metric};
 use crate::counts::Cap;
 use crate::harness::Question;
-use crate::workload::Workload;
+use crate::subjects::PERMITS;
+use crate::workload::{Inside, Workload};
 
+pub(crate) mod broken;
 pub(crate) mod leases;
 pub(crate) mod ours;
 pub(crate) mod waiting;
@@ -62,14 +64,43 @@ pub(crate) fn spell(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// The names under which `subject` locks.
+/// The names under which `subject` locks, after those of other kinds.
 pub(crate) fn names(subject: &str) -> Vec<String> {
-    (0..NAMES).map(|name| format!("{subject}/orders/{name:06}")).collect()
+    let kinds = ["readers", "readers", "permits"].map(|kind| format!("{subject}/{kind}"));
+    let orders = (0..NAMES).map(|name| format!("{subject}/orders/{name:06}"));
+    kinds.into_iter().chain(orders).collect()
+}
+
+/// What every store is asked; a hand-off comes after `settle`.
+pub(crate) fn questions(settle: Duration) -> Vec<Question> {
+    let own = |(name, tasks)| question(name, Workload::OwnNames { tasks });
+    let one = |(name, tasks)| question(name, Workload::OneName { tasks, inside: Inside::Nothing });
+    let mut questions = vec![question(FREE, Workload::OwnNames { tasks: 1 })];
+    questions.extend(ON_OWN_NAMES.map(own));
+    questions.extend(ON_ONE_NAME.map(one));
+    questions.extend([
+        question(READERS, Workload::Readers { tasks: 64 }),
+        question(SEMAPHORE, Workload::Permits { tasks: 64, permits: PERMITS }),
+        question(TRY_HELD, Workload::TryHeld),
+        question(HAND_OFF, Workload::HandOff { settle }),
+        question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
+        question(AFTER_A_PAUSE, Workload::Command { pause: settle }),
+    ]);
+    questions
 }
 
 pub(crate) const FREE: &str = "free lock";
 pub(crate) const OWN_NAMES: &str = "64 tasks on own names";
-pub(crate) const ONE_NAME: &str = "8 clients on one name";
+pub(crate) const ONE_NAME: &str = "8 tasks on one name";
+/// By how many there are.
+pub(crate) const ON_OWN_NAMES: [(&str, usize); 3] =
+    [("8 tasks on own names", 8), (OWN_NAMES, 64), ("512 tasks on own names", NAMES)];
+/// Of one alone it is the same as on own names.
+pub(crate) const ON_ONE_NAME: [(&str, usize); 3] =
+    [(ONE_NAME, 8), ("64 tasks on one name", 64), ("512 tasks on one name", NAMES)];
+pub(crate) const READERS: &str = "64 tasks on one name, 95 % read";
+pub(crate) const SEMAPHORE: &str = "64 tasks on 8 permits";
+pub(crate) const TRY_HELD: &str = "try a held lock";
 pub(crate) const HAND_OFF: &str = "hand-off";
 pub(crate) const ONE_COMMAND: &str = "one command";
 /// As a release, which comes while nothing else happens.
@@ -78,8 +109,7 @@ pub(crate) const AFTER_A_PAUSE: &str = "one command after a pause";
 pub(crate) const BYTES: &str = "bytes a lease";
 
 /// The most that a question asks for.
-const NAMES: usize = 64;
-pub(crate) const CLIENTS: usize = 8;
+const NAMES: usize = 512;
 
 /// Of every lock.
 pub(crate) const TTL: Duration = Duration::from_secs(10);

@@ -7,19 +7,22 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
+use self::broken::{One, Three};
 use self::counted::{Cycle, Leases, Waiting};
 use self::peer::Recipe;
 use self::server::Server;
 use crate::bars::Bound;
 use crate::counts::Count;
+use crate::delays::Delay;
 use crate::harness::Backend;
+use crate::subjects::store::broken::{of_many, of_one};
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, CLIENTS, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, OWN_NAMES, TTL, cap, p50,
-    question, rate, spell,
+    BYTES, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
 };
-use crate::workload::{Inside, Workload};
+use crate::workload::Workload;
 
 mod bare;
+mod broken;
 mod counted;
 pub(crate) mod leases;
 mod meter;
@@ -37,19 +40,11 @@ pub(super) fn far(runtime: &Runtime) -> Result<Backend> {
 }
 
 async fn near(server: Arc<Server>) -> Result<Backend> {
-    let pause = Workload::Command { pause: SETTLE };
     Ok(Backend {
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question(OWN_NAMES, Workload::OwnNames { tasks: 64 }),
-            question(ONE_NAME, Workload::OneName { tasks: CLIENTS, inside: Inside::Nothing }),
-            question(HAND_OFF, Workload::HandOff { settle: SETTLE }),
-            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
-            question(AFTER_A_PAUSE, pause),
-        ],
+        questions: questions(SETTLE),
         bars: vec![
             p50("free lock, p50: ours / bare", (FREE, OURS), (FREE, BARE), Bound::AtMost(1.2)),
-            rate("8 clients on one name: ours / recipe", ONE_NAME, OURS, RECIPE, 1.0),
+            rate("8 tasks on one name: ours / recipe", ONE_NAME, OURS, RECIPE, 1.0),
             p50(
                 "hand-off, p50: ours / recipe",
                 (HAND_OFF, OURS),
@@ -83,6 +78,7 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
+        delays: delays(),
         ..connected("zk", server).await?
     })
 }
@@ -119,8 +115,15 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         questions: Vec::new(),
         bars: Vec::new(),
         counts: Vec::new(),
+        delays: Vec::new(),
         only: String::new(),
     })
+}
+
+fn delays() -> Vec<Delay> {
+    let mut delays = of_one::<One>(OURS);
+    delays.push(of_many::<Three>(OURS));
+    delays
 }
 
 const OURS: &str = "lock-zk";

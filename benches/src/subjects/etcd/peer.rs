@@ -7,8 +7,9 @@ use etcd_client::{LockClient, LockOptions};
 
 use super::LOCK_RPC;
 use super::bare::{connect, long_lease};
-use crate::subjects::store::{CLIENTS, names};
-use crate::subjects::{At, Subject};
+use crate::subjects::store::names;
+use crate::subjects::{At, CLIENTS, Subject};
+use crate::workload::Workload;
 
 /// Each client has a lease of its own: without one, every lock would grant one of a minute and leave
 /// it behind. Renewing it is left to the user, so here it is a long one.
@@ -37,6 +38,15 @@ impl Subject for LockRpc {
     /// a second.
     fn is_served_every(&self) -> Duration {
         Duration::from_millis(100)
+    }
+
+    /// Those of one lease are one to it, and let each other in.
+    fn does(&self, workload: Workload) -> bool {
+        match workload {
+            Workload::OneName { tasks, .. } => tasks <= CLIENTS,
+            Workload::OwnNames { .. } | Workload::HandOff { .. } => true,
+            _ => false,
+        }
     }
 
     async fn cycle<F>(&self, at: At, inside: impl FnOnce() -> F + Send) -> Result<()>

@@ -10,8 +10,8 @@ use rlock::async_lock::RLock;
 use rslock::LockManager;
 
 use super::{DISTRIBUTED_LOCK, RLOCK, RSLOCK};
-use crate::subjects::store::{CLIENTS, TTL, names};
-use crate::subjects::{At, Subject};
+use crate::subjects::store::{TTL, names};
+use crate::subjects::{At, CLIENTS, Subject};
 use crate::workload::Workload;
 
 /// Retries as it does by default, but without an end: that is what [`LockManager::acquire`] is for.

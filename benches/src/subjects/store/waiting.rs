@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Meter;
-use crate::subjects::{At, Subject};
+use crate::subjects::{At, PLAIN, Subject};
 
 /// What a waiter's client sends while it waits so long, from its first try on.
 ///
@@ -22,7 +22,7 @@ pub(crate) async fn requests<M: Meter, S: Subject>(
 ) -> Result<Vec<f64>> {
     // Connections, scripts, sessions: what comes only once is not counted.
     for subject in [holder, waiter] {
-        subject.cycle(At { name: 1, ..WAITER }, || async {}).await?;
+        subject.cycle(At { name: PLAIN + 1, ..WAITER }, || async {}).await?;
     }
     let (is_held, end) = (Notify::new(), Notify::new());
     let holding = holder.cycle(HOLDER, || async {
@@ -45,5 +45,5 @@ pub(crate) async fn requests<M: Meter, S: Subject>(
     Ok(requests)
 }
 
-const HOLDER: At = At { client: 0, name: 0 };
-const WAITER: At = At { client: 1, name: 0 };
+const HOLDER: At = At { client: 0, name: PLAIN };
+const WAITER: At = At { client: 1, name: PLAIN };

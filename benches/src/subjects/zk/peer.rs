@@ -8,8 +8,7 @@ use zookeeper_client::{Acls, Client, LockOptions, LockPrefix};
 
 use super::RECIPE;
 use super::bare::{connect, directories};
-use crate::subjects::store::CLIENTS;
-use crate::subjects::{At, Subject};
+use crate::subjects::{At, CLIENTS, Subject};
 
 /// Like Curator's, in directories that are there.
 pub(super) struct Recipe {

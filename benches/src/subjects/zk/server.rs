@@ -60,7 +60,7 @@ pub(super) fn address(url: &str) -> Result<&str> {
     Ok(address.split_once('?').map_or(address, |(address, _)| address))
 }
 
-const SCHEME: &str = "zk://";
+pub(super) const SCHEME: &str = "zk://";
 
 /// As in the configuration that comes with it.
 const TICK: Duration = Duration::from_secs(2);

@@ -1,23 +1,29 @@
-//! The report: JSON for programs, a table for people.
+//! The report: JSON for programs, a table for people, a page with plots.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::bars::Verdict;
 use crate::counts::Tally;
+use crate::delays::{Lapse, Lapses};
 use crate::harness::{CALM, Group, Measured, QUIET};
 use crate::machine::Machine;
+
+mod growth;
+mod page;
+mod plot;
 
 /// All that a run has found.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) groups: Vec<Group>,
     pub(crate) tallies: Vec<Tally>,
+    pub(crate) lapses: Vec<Lapse>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) machine: Machine,
     pub(crate) date: SystemTime,
@@ -25,13 +31,16 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Writes the JSON report.
+    /// Writes the JSON report, and the page beside it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        let json = format!("{:#}\n", self.to_json());
-        fs::write(path, json).with_context(|| path.display().to_string())
+        let page = path.with_extension("html");
+        for (path, text) in [(path, format!("{:#}\n", self.to_json())), (&page, self.page()?)] {
+            fs::write(path, text).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
     }
 
     /// The missed bars, each with what it came to.
@@ -68,6 +77,17 @@ impl Report {
                 })
             })
         });
+        let delays = self.lapses.iter().flat_map(|lapse| {
+            lapse.results.iter().map(|lapses| {
+                let ms = |time: &Duration| time.as_secs_f64() * 1e3;
+                json!({
+                    "backend": lapse.backend,
+                    "question": lapse.question,
+                    "subject": lapses.subject,
+                    "ms": lapses.times.iter().map(ms).collect::<Vec<_>>(),
+                })
+            })
+        });
         let bars = self.verdicts.iter().map(|verdict| {
             json!({
                 "name": verdict.name,
@@ -79,6 +99,7 @@ impl Report {
         json!({
             "results": results.collect::<Vec<_>>(),
             "counts": counts.collect::<Vec<_>>(),
+            "delays": delays.collect::<Vec<_>>(),
             "bars": bars.collect::<Vec<_>>(),
             "machine": {
                 "cores": self.machine.cores,
@@ -91,9 +112,14 @@ impl Report {
     }
 
     fn is_noisy(&self) -> bool {
-        let is_noisy =
-            |group: &Group| group.is_disturbed || group.results.iter().any(Measured::is_noisy);
-        self.groups.iter().any(is_noisy)
+        self.groups.iter().any(Group::is_noisy)
+    }
+}
+
+impl Group {
+    /// Whether one of its numbers says little.
+    fn is_noisy(&self) -> bool {
+        self.is_disturbed || self.results.iter().any(Measured::is_noisy)
     }
 }
 
@@ -111,10 +137,14 @@ impl fmt::Display for Report {
             let rows = table(&tally_rows(tally));
             writeln!(f, "{}: {}\n{rows}", tally.backend, tally.question)?;
         }
+        for lapse in &self.lapses {
+            let rows = table(&lapse_rows(lapse));
+            writeln!(f, "{}: {}\n{rows}", lapse.backend, lapse.question)?;
+        }
         if !self.verdicts.is_empty() {
             let rows = self.verdicts.iter().map(|verdict| {
                 let outcome = if verdict.is_ok() { "ok" } else { "MISSED" };
-                vec![verdict.name.clone(), of(verdict), verdict.bound.to_string(), outcome.into()]
+                vec![verdict.name.clone(), of(verdict), bound(verdict), outcome.into()]
             });
             let header = ["bar", "value", "bound", ""].map(str::to_owned).to_vec();
             writeln!(f, "{}", table(&[header].into_iter().chain(rows).collect::<Vec<_>>()))?;
@@ -170,6 +200,16 @@ fn tally_rows(tally: &Tally) -> Vec<Vec<String>> {
     [header].into_iter().chain(rows).collect()
 }
 
+fn lapse_rows(lapse: &Lapse) -> Vec<Vec<String>> {
+    let header = ["subject", "times", "least", "median", "greatest"].map(str::to_owned);
+    let rows = lapse.results.iter().map(|lapses| {
+        let times = [Lapses::least, Lapses::median, Lapses::greatest].map(|of| of(lapses));
+        let times = times.map(|took| time(took.as_secs_f64() * 1e6));
+        [vec![lapses.subject.to_owned(), lapses.times.len().to_string()], times.to_vec()].concat()
+    });
+    [header.to_vec()].into_iter().chain(rows).collect()
+}
+
 /// Two blanks in, the first column to the left, the others to the right.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -197,6 +237,10 @@ fn of(verdict: &Verdict) -> String {
     verdict.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"))
 }
 
+fn bound(verdict: &Verdict) -> String {
+    verdict.bound.to_string()
+}
+
 fn time(us: f64) -> String {
     if us < 10.0 {
         format!("{:.0} ns", us * 1_000.0)
@@ -218,18 +262,20 @@ fn rate(rate: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::bars::{Bound, Metric};
     use crate::counts::Counts;
+    use crate::workload::Workload;
 
-    fn report() -> Report {
+    pub(crate) fn report() -> Report {
         let measured = |subject, p50_us, rate, spread| Measured {
             subject,
             p50_us,
             p99_us: 1_000.0 * p50_us,
             rate,
             spread,
+            range: p50_us..p50_us,
         };
         let verdict = |value| Verdict {
             name: "local free: ours / peer".to_owned(),
@@ -240,6 +286,7 @@ mod tests {
             groups: vec![Group {
                 backend: "local",
                 question: "free",
+                workload: Workload::OwnNames { tasks: 1 },
                 headline: Metric::Rate,
                 floor: "floor",
                 results: vec![
@@ -254,6 +301,14 @@ mod tests {
                 question: "held".to_owned(),
                 units: &["bytes", "commands"],
                 results: vec![Counts { subject: "ours", counts: vec![1_024.4, 3.0] }],
+            }],
+            lapses: vec![Lapse {
+                backend: "local",
+                question: "it breaks",
+                results: vec![Lapses {
+                    subject: "lock-ours",
+                    times: [8, 20, 3_000].map(Duration::from_millis).to_vec(),
+                }],
             }],
             verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
@@ -273,6 +328,10 @@ local: free; other processes used 4 % of the machine
 local: held
   subject  bytes  commands
   ours      1024         3
+
+local: it breaks
+  subject    times      least   median   greatest
+  lock-ours      3  8000.0 µs  20.0 ms  3000.0 ms
 
   bar                             value   bound
   local free: ours / peer          2.00  >= 1.5      ok
