@@ -117,5 +117,5 @@ const COMMAND: &str = "bare DEL";
 
 const COMMANDS: &str = "commands";
 
-/// See [`Workload::HandOff`]; some twenty round trips.
+/// See [`Workload::HandOff`](crate::workload::Workload::HandOff); some twenty round trips.
 const SETTLE: Duration = Duration::from_millis(4);
