@@ -11,6 +11,8 @@ use url::Url;
 /// The parameters of a URL. Whoever understands one takes it; what is left is an error.
 pub(crate) struct Options {
     given: BTreeMap<String, String>,
+    /// Whether one of them is a password.
+    has_password: bool,
     known: Vec<&'static str>,
     ttl: Option<Duration>,
     owner: Option<String>,
@@ -19,15 +21,18 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse(url: &Url) -> Result<Self> {
         let mut given = BTreeMap::new();
+        let has_password = url.query_pairs().any(|(name, _)| is_password(&name));
         for (name, value) in url.query_pairs() {
+            let is_bare = value.is_empty();
             if given.insert(name.clone().into_owned(), value.into_owned()).is_some() {
-                return Err(invalid(format!("{} is given twice", quote(&name))));
+                let name = quote(&name, is_bare && has_password);
+                return Err(invalid(format!("{name} is given twice")));
             }
         }
         if url.fragment().is_some() {
             return Err(invalid("a URL of a backend has no part after `#`".to_owned()));
         }
-        Ok(Self { given, known: Vec::new(), ttl: None, owner: None })
+        Ok(Self { given, has_password, known: Vec::new(), ttl: None, owner: None })
     }
 
     /// Takes the text of a parameter.
@@ -65,11 +70,12 @@ impl Options {
         // What was read by an earlier call is no longer given.
         self.ttl = self.duration("ttl")?.or(self.ttl);
         self.owner = self.text("owner").or_else(|| self.owner.take());
-        let Some(name) = self.given.keys().next() else { return Ok(()) };
+        let Some((name, value)) = self.given.iter().next() else { return Ok(()) };
+        let name = quote(name, value.is_empty() && self.has_password);
         self.known.sort_unstable();
         self.known.dedup();
         let known = self.known.join(", ");
-        Err(invalid(format!("{} is unknown; this backend takes {known}", quote(name))))
+        Err(invalid(format!("{name} is unknown; this backend takes {known}")))
     }
 
     /// Applies the parameters that all backends share.
@@ -99,24 +105,27 @@ impl Options {
 /// What a parameter says. With its `&` lost, one that is a secret would be a part of that.
 #[cfg(any(feature = "etcd", feature = "local", feature = "redis", feature = "zk"))]
 pub(crate) fn shown(text: &str) -> String {
-    if text.contains("password") {
-        "what looks like a password".into()
-    } else {
-        format!("{text:?}")
-    }
+    if is_password(text) { "what looks like a password".into() } else { format!("{text:?}") }
 }
 
 /// A name that can be one; others are what is left of a URL that is broken, passwords included.
-fn quote(name: &str) -> String {
+fn quote(name: &str, may_be_secret: bool) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    // With its `=` lost, the value of the one that is a secret would be a part of the name.
-    if name.chars().all(plain) && !name.contains("password") {
+    // With its `=` lost, the value of the one that is a secret would be a part of the name; with an `&` in
+    // its place, all of the name.
+    if may_be_secret {
+        "a parameter without a value, beside a password,".to_owned()
+    } else if name.chars().all(plain) && !is_password(name) {
         format!("the parameter `{name}`")
     } else {
         "a parameter whose name is not made of letters, digits and `_`, or that looks like a \
          password,"
             .to_owned()
     }
+}
+
+fn is_password(name: &str) -> bool {
+    name.contains("password")
 }
 
 pub(crate) fn invalid(message: String) -> Error {
@@ -141,9 +150,23 @@ mod tests {
         assert!(error.contains("`tls_cb`"), "{error}");
         assert!(error.ends_with("takes owner, request_timeout, tls_ca, ttl"), "{error}");
         for broken in ["a@b", "sentinel_passwordhunter2"] {
-            let shown = quote(broken);
+            let shown = quote(broken, false);
             assert!(shown.contains("letters") && !shown.contains(broken), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_stands_alone_beside_a_password_may_be_a_part_of_it() {
+        for query in ["password&hunter2", "password=x&hunter2", "sentinel_password=&hunter2&ttl=3s"]
+        {
+            let error = options(query).check().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{query}: {error}");
+        }
+        let error = options("hunter2&ttl=3s").check().unwrap_err().to_string();
+        assert!(error.contains("`hunter2`"), "{error}");
+        let twice = Url::parse("redis://h?password&hunter2&hunter2").unwrap();
+        let error = Options::parse(&twice).err().unwrap().to_string();
+        assert!(error.contains("twice") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
