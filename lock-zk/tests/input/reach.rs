@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lock_conformance::time::{eventually, soon};
 use lock_testkit::{Flavour, Port, Proxy, RedisOptions, Zk};
 use lock_zk::ZkConfig;
@@ -94,14 +95,16 @@ async fn what_speaks_something_else_is_told() {
     let garbage = speaker(&[0xff; 4_000]).await;
     let huge = speaker(&[0x7f, 0xff, 0xff, 0xff]).await;
     let nothing = speaker(&[0; 64]).await;
-    for addr in [redis.addr(), closing, web, garbage, huge, nothing] {
+    let speakers = [redis.addr(), closing, web, garbage, huge, nothing];
+    join_all(speakers.map(async |addr| {
         for config in with_and_without_login([("127.0.0.1", addr.port())]) {
             let limit = Duration::from_secs(5);
             let what = format!("not a ZooKeeper: {addr}");
             let error = fails_within(limit, &what, config.connect()).await;
             says(&error, Unavailable, &["connect", "ZooKeeper's port for clients"]);
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
