@@ -124,6 +124,7 @@ mod tests {
             headline: Metric::Rate,
             floor: "peer",
             results,
+            failures: Vec::new(),
             others: None,
             is_disturbed: false,
         }]

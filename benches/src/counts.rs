@@ -70,7 +70,11 @@ pub(crate) fn run(
             progress.running(backend.name, &question, subject);
             let counts = counted
                 .count(runtime, plan)
-                .with_context(|| format!("{}: {question}: {subject}", backend.name))?;
+                .with_context(|| format!("{}: {question}: {subject}", backend.name));
+            if progress.is_interrupted() {
+                return Ok((tallies, verdicts));
+            }
+            let counts = counts?;
             results.push(Counts { subject, counts });
             progress.step();
         }

@@ -58,8 +58,11 @@ pub(crate) fn run(
                 progress.running(backend.name, delay.name, subject.name());
                 let took = subject.once(runtime).with_context(|| {
                     format!("{}: {}: {}", backend.name, delay.name, subject.name())
-                })?;
-                result.times.push(took);
+                });
+                if progress.is_interrupted() {
+                    return Ok(lapses);
+                }
+                result.times.push(took?);
                 progress.step();
             }
         }

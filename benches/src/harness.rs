@@ -77,9 +77,25 @@ pub(crate) struct Group {
     pub(crate) headline: Metric,
     pub(crate) floor: &'static str,
     pub(crate) results: Vec<Measured>,
+    pub(crate) failures: Vec<Failure>,
     /// The share of the machine that other processes used, the store's server among them.
     pub(crate) others: Option<f64>,
     pub(crate) is_disturbed: bool,
+}
+
+/// A subject that could not answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) subject: &'static str,
+    pub(crate) why: String,
+}
+
+/// What one subject does at a question.
+struct Part<'s> {
+    place: usize,
+    subject: &'s dyn Contestant,
+    load: Load,
+    rounds: Vec<Round>,
 }
 
 /// Medians over the rounds of one subject at one question.
@@ -110,12 +126,18 @@ pub(crate) fn run(
     plan: Plan,
     progress: &Progress,
 ) -> Result<Vec<Group>> {
-    let ask = |question| {
-        ask(runtime, backend, question, plan, progress)
-            .with_context(|| format!("{}: {}", backend.name, question.name))
-    };
-    let questions = backend.questions.iter();
-    questions.filter(|question| !backend.subjects_of(question).is_empty()).map(ask).collect()
+    let mut groups = Vec::new();
+    let is_asked = |question: &&Question| !backend.subjects_of(question).is_empty();
+    for question in backend.questions.iter().filter(is_asked) {
+        let asked = ask(runtime, backend, question, plan, progress)
+            .with_context(|| format!("{}: {}", backend.name, question.name));
+        // What is not whole says nothing; and the servers may have been interrupted as well.
+        if progress.is_interrupted() {
+            break;
+        }
+        groups.push(asked?);
+    }
+    Ok(groups)
 }
 
 fn ask(
@@ -131,41 +153,46 @@ fn ask(
     let show = |subject: &dyn Contestant| {
         progress.running(backend.name, question.name, subject.name());
     };
-    let loads = subjects.iter().map(|subject| {
-        show(*subject);
-        let load = warm_up(runtime, *subject, question, plan.round);
+    let (mut parts, mut failures) = (Vec::new(), Vec::new());
+    for (place, subject) in subjects.into_iter().enumerate() {
+        show(subject);
+        match warm_up(runtime, subject, question, plan.round) {
+            Ok(load) => parts.push(Part { place, subject, load, rounds: Vec::new() }),
+            Err(error) => failures.push(Failure::new(subject, &error)),
+        }
         progress.step();
-        load
-    });
-    let loads: Vec<Load> = loads.collect::<Result<_>>()?;
+    }
 
-    let mut rounds: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
     let mut others = Vec::new();
     let mut repeats = plan.rounds * REPEATS;
-    while others.len() < plan.rounds {
+    while others.len() < plan.rounds && !progress.is_interrupted() {
         let before = CpuTime::read();
-        for place in 0..subjects.len() {
-            let at = (place + others.len()) % subjects.len();
-            show(subjects[at]);
-            rounds[at].push(subjects[at].round(runtime, loads[at])?);
+        parts.retain_mut(|part| {
+            show(part.subject);
+            let round = part.subject.round(runtime, part.load);
             progress.step();
-        }
+            let round = round.map_err(|error| failures.push(Failure::new(part.subject, &error)));
+            round.map(|round| part.rounds.push(round)).is_ok()
+        });
+        let next = parts.len().min(1);
+        parts.rotate_left(next);
         let busy = CpuTime::read().zip(before).map(|(now, before)| now.others_since(before));
         others.push(busy);
         if backend.is_disturbed_by(busy) && repeats > 0 {
             repeats -= 1;
             others.pop();
-            rounds.iter_mut().for_each(|rounds| drop(rounds.pop()));
-            progress.back(subjects.len());
+            parts.iter_mut().for_each(|part| drop(part.rounds.pop()));
+            progress.back(parts.len());
         }
     }
     let others = others.into_iter().collect::<Option<Vec<f64>>>().map(median);
 
     let headline = question.headline();
-    let results = subjects.iter().zip(&rounds);
-    let results = results
-        .map(|(subject, rounds)| Measured::new(subject.name(), question.workload, headline, rounds))
-        .collect();
+    parts.sort_by_key(|part| part.place);
+    let measured = |part: &Part<'_>| {
+        Measured::new(part.subject.name(), question.workload, headline, &part.rounds)
+    };
+    let results = parts.iter().map(measured).collect();
     Ok(Group {
         backend: backend.name,
         question: question.name,
@@ -173,6 +200,7 @@ fn ask(
         headline,
         floor: backend.floor,
         results,
+        failures,
         others,
         is_disturbed: backend.is_disturbed_by(others),
     })
@@ -255,6 +283,12 @@ impl Plan {
         episodes: 1,
         judges_counts: false,
     };
+}
+
+impl Failure {
+    fn new(subject: &dyn Contestant, error: &anyhow::Error) -> Self {
+        Self { subject: subject.name(), why: format!("{error:#}") }
+    }
 }
 
 impl Measured {

@@ -93,7 +93,8 @@ fn run(cli: &Cli) -> Result<()> {
         quick: cli.quick,
     };
     let progress = Progress::new(backends.iter().map(|backend| backend.steps(plan)).sum())?;
-    for backend in &backends {
+    progress.end_on_interrupt(&runtime);
+    for backend in backends.iter().take_while(|_| !progress.is_interrupted()) {
         let groups = harness::run(&runtime, backend, plan, &progress)?;
         report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
         report.groups.extend(groups);
@@ -112,6 +113,13 @@ fn run(cli: &Cli) -> Result<()> {
     print!("{report}");
     println!("report: {}", cli.output.display());
 
+    if progress.is_interrupted() {
+        bail!("interrupted; the report has what was measured until then");
+    }
+    let failed = report.failed();
+    if !failed.is_empty() {
+        bail!("{} could not answer: {}", count(failed.len(), "subject"), failed.join("; "));
+    }
     let missed = report.missed();
     if cli.check && !missed.is_empty() {
         bail!("{} missed: {}", count(missed.len(), "bar"), missed.join("; "));

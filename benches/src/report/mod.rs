@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::bars::Verdict;
 use crate::counts::Tally;
 use crate::delays::{Lapse, Lapses};
-use crate::harness::{CALM, Group, Measured, QUIET};
+use crate::harness::{CALM, Failure, Group, Measured, QUIET};
 use crate::machine::Machine;
 
 mod growth;
@@ -49,6 +49,15 @@ impl Report {
         missed
             .map(|verdict| format!("{} is {}, bar {}", verdict.name, of(verdict), verdict.bound))
             .collect()
+    }
+
+    /// Who could not answer, what, and why.
+    pub(crate) fn failed(&self) -> Vec<String> {
+        let failure = |group: &Group, failure: &Failure| {
+            format!("{}: {}: {}: {}", group.backend, group.question, failure.subject, failure.why)
+        };
+        let failures = self.groups.iter().map(|group| (group, &group.failures));
+        failures.flat_map(|(group, all)| all.iter().map(move |one| failure(group, one))).collect()
     }
 
     fn to_json(&self) -> Value {
@@ -99,6 +108,7 @@ impl Report {
         json!({
             "results": results.collect::<Vec<_>>(),
             "counts": counts.collect::<Vec<_>>(),
+            "failures": self.failed(),
             "delays": delays.collect::<Vec<_>>(),
             "bars": bars.collect::<Vec<_>>(),
             "machine": {
@@ -132,6 +142,9 @@ impl fmt::Display for Report {
                 write!(f, "; other processes used {:.0} % of the machine{mark}", others * 100.0)?;
             }
             writeln!(f, "\n{}", table(&group_rows(group)))?;
+            for failure in &group.failures {
+                writeln!(f, "  {} could not answer: {}\n", failure.subject, failure.why)?;
+            }
         }
         for tally in &self.tallies {
             let rows = table(&tally_rows(tally));
@@ -293,6 +306,7 @@ pub(crate) mod tests {
                     measured("ours", 0.1, Some(7_500_000.0), 1.1),
                     measured("floor", 0.025, Some(30_000_000.0), 1.31),
                 ],
+                failures: vec![Failure { subject: "peer", why: "it hung".to_owned() }],
                 others: Some(0.04),
                 is_disturbed: false,
             }],
@@ -324,6 +338,8 @@ local: free; other processes used 4 % of the machine
   subject     p50       p99       rate  rate / floor  spread
   ours     100 ns  100.0 µs   7.50 M/s          0.25    1.10
   floor     25 ns   25.0 µs  30.00 M/s          1.00    1.31  !
+
+  peer could not answer: it hung
 
 local: held
   subject  bytes  commands

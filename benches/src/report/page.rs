@@ -125,7 +125,12 @@ impl Report {
         let groups = self.groups.iter().filter(|group| group.question == question);
         let mut parts = Vec::new();
         for group in groups {
-            let plot = plot::dots(&group.dots(), speller(group.headline))?;
+            let dots = group.dots();
+            let plot = match dots[..] {
+                // Nobody could answer.
+                [] => String::new(),
+                _ => plot::dots(&dots, speller(group.headline))?,
+            };
             parts.push((group, plot));
         }
         let headline = parts.first().map(|(group, _)| group.headline);
@@ -146,6 +151,9 @@ impl Report {
                             figcaption { (group.backend) }
                             (PreEscaped(plot))
                             @if group.is_noisy() { p.warning { (noise(group)) } }
+                            @for failure in &group.failures {
+                                p.warning { (failure.subject) " could not answer: " (failure.why) }
+                            }
                             details {
                                 summary { "In numbers" }
                                 (numbers(&super::group_rows(group)))
