@@ -77,21 +77,28 @@ fn run(cli: &Cli) -> Result<()> {
     println!("seed {seed}");
     let backends: &[_] =
         if cli.backends.is_empty() { Backend::value_variants() } else { &cli.backends };
-    let runtime = Runtime::new()?;
-    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    let mut orders = Vec::new();
     for backend in backends {
         let faults = faults(*backend, &cli.only);
-        let (time, waiters) = (cli.minutes, cli.waiters);
-        let order = Order { backend: *backend, faults, seed, time, waiters };
-        if order.faults.is_empty() {
-            continue;
+        let foreign = cli.only.iter().find(|fault| !faults.contains(fault));
+        if let Some(fault) = foreign.filter(|_| !cli.backends.is_empty()) {
+            let has: Vec<_> = self::faults(*backend, &[]).iter().map(Fault::to_string).collect();
+            bail!("{backend} has no fault `{fault}`; it has {}", has.join(", "));
         }
+        let (time, waiters) = (cli.minutes, cli.waiters);
+        orders.push(Order { backend: *backend, faults, seed, time, waiters });
+    }
+    let runtime = Runtime::new()?;
+    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    // Without a backend that was named, those that have one of the faults.
+    for order in orders.iter().filter(|order| !order.faults.is_empty()) {
+        let backend = order.backend;
         let dir = cli.output.join(backend.to_string());
         empty(&dir)?;
         let run = runtime.block_on(async {
             // What a run has started goes with it.
             tokio::select! {
-                run = run::run(&order, &dir) => run.with_context(|| backend.to_string()),
+                run = run::run(order, &dir) => run.with_context(|| backend.to_string()),
                 _ = tokio::signal::ctrl_c() => bail!("interrupted; logs in {}", dir.display()),
             }
         })?;
@@ -160,6 +167,16 @@ mod tests {
             let error = parse(wrong).err().unwrap().to_string();
             assert!(error.contains("--minutes <MINUTES>': it is a number above 0"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_fault_that_a_store_does_not_have_is_refused_by_name() {
+        let line = ["faults", "--backend", "local", "--only", "storm", "--only", "data-lost"];
+        let error = run(&Cli::parse_from(line)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("local has no fault `data-lost`; it has acquire-dropped, "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -192,6 +192,9 @@ fn label(line: &str) -> &str {
 
 /// How many lines of a kind are printed.
 const SHOWN: usize = 20;
+/// How many contradictions of each rule: one broken rule breaks others, and says more of itself than
+/// these do.
+const SHOWN_OF_EACH: usize = 4;
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,15 +235,15 @@ impl fmt::Display for Run {
         for (what, times) in self.expected() {
             writeln!(f, "  expected: {what}: {times}")?;
         }
-        let mut broken = BTreeMap::<Rule, usize>::new();
+        let mut broken = BTreeMap::<Rule, Vec<&Finding>>::new();
         for finding in &verdict.contradictions {
-            *broken.entry(finding.rule).or_default() += 1;
+            broken.entry(finding.rule).or_default().push(finding);
         }
-        for (rule, times) in broken {
-            writeln!(f, "  broken: {rule}: {times}, of all the first {SHOWN} follow")?;
-        }
-        for finding in verdict.contradictions.iter().take(SHOWN) {
-            write!(f, "{finding}")?;
+        for (rule, findings) in broken {
+            writeln!(f, "  broken: {rule}: {}, of which these are the first", findings.len())?;
+            for finding in findings.into_iter().take(SHOWN_OF_EACH) {
+                write!(f, "{finding}")?;
+            }
         }
         for failure in self.failures() {
             writeln!(f, "  FAILED: {failure}")?;

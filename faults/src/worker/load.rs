@@ -18,7 +18,10 @@ pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
             sleep(LOOK).await;
             continue;
         }
-        let (name, kind) = *rng.choice(&LOCKS).expect("BUG: there are locks");
+        let (name, kind) = match rng.u8(..EXPIRES) {
+            0 => ("short", Kind::Unrenewed),
+            _ => *rng.choice(&LOCKS).expect("BUG: there are locks"),
+        };
         worker.busy.set(worker.busy.get() + 1);
         let name = format!("{}/{name}", worker.era.borrow());
         if rng.u8(..LOOKS) == 0
@@ -27,7 +30,10 @@ pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
             worker.witness.journal().saw(&queue);
         }
         let attempt = worker.witness.attempt(&name, kind);
-        let hold = if worker.chaos.get() {
+        let hold = if kind == Kind::Unrenewed {
+            // It is kept for its TTL: who waited for that would do nothing else.
+            attempt.try_lock().await
+        } else if worker.chaos.get() {
             match rng.u8(..2) {
                 0 => attempt.lock_unless(sleep(Duration::from_micros(rng.u64(..CUT_MICROS)))).await,
                 _ => attempt.try_lock_for(Duration::from_micros(rng.u64(1..CUT_MICROS))).await,
@@ -40,6 +46,7 @@ pub(crate) async fn run(worker: Rc<Worker>, task: u64) {
             }
         };
         match hold {
+            Some(hold) if kind == Kind::Unrenewed => expires(hold, worker.witness.ttl()).await,
             Some(hold) => works(&worker, hold, &mut rng).await,
             // Also after a refusal, which comes at once.
             None => sleep(Duration::from_millis(rng.u64(1..20))).await,
@@ -66,6 +73,26 @@ async fn works(worker: &Worker, hold: Hold<'_>, rng: &mut Rng) {
     }
 }
 
+/// Keeps it until its time is over, and looks on all the while: whoever believes longer than that
+/// contradicts itself, and the next one.
+async fn expires(hold: Hold<'_>, ttl: Duration) {
+    hold.writes().await.expect("the resource answers");
+    let looks = async {
+        loop {
+            hold.believes();
+            sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = hold.lost() => {}
+        () = looks => {}
+        // It is not lost, and the log says so.
+        () = sleep(ttl * 3) => {}
+    }
+    hold.believes();
+    hold.release().await;
+}
+
 /// Few enough that they are fought for.
 const LOCKS: [(&str, Kind); 8] = [
     ("a", Kind::Mutex),
@@ -77,6 +104,8 @@ const LOCKS: [(&str, Kind); 8] = [
     ("table", Kind::Writer),
     ("slots", Kind::Permit),
 ];
+/// One of so many rounds takes what ends by itself.
+const EXPIRES: u8 = 64;
 /// One of so many rounds looks who waits: that is what the order is judged by.
 const LOOKS: u8 = 8;
 const CUT_MICROS: u64 = 50_000;

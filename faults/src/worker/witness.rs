@@ -55,6 +55,10 @@ impl Witness {
         &self.locks
     }
 
+    pub(crate) fn ttl(&self) -> Duration {
+        self.ttl.as_duration()
+    }
+
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }

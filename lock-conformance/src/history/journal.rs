@@ -48,9 +48,14 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// When the file cannot be made, or is there already.
+    /// When the file cannot be made, or is there already; with [`io::ErrorKind::InvalidInput`] when its
+    /// name does not end with `.log`, so that nobody would read it.
     pub fn create(path: impl AsRef<Path>, process: &str) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
+        if path.extension().is_none_or(|extension| extension != Self::EXTENSION) {
+            let message = format!("{}: the name of a log ends with `.log`", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
         let (last_attempt, seen) = (AtomicU64::new(0), Mutex::default());
         Ok(Self(Arc::new(Inner { file, path, process: process.into(), last_attempt, seen })))
@@ -141,7 +146,8 @@ impl Attempt {
     }
 
     /// Writes down how the call has ended: a grant, none for who did not want to wait (or longer), an
-    /// error. `patience` is that of [`asks`](Attempt::asks).
+    /// error. `patience` is that of [`asks`](Attempt::asks). What `lock` returns, which is never none, is
+    /// told by `outcome.map(Some)`.
     pub fn answered<H: Hold>(&self, patience: Patience, outcome: &Result<Option<H>>) {
         match outcome {
             Ok(Some(hold)) => self.granted(hold),

@@ -8,7 +8,9 @@
 //!   **R1** and **R2** of one name.
 //! - A *log* is a file, in which one of several processes writes down all that it does and believes.
 //!   [`judge`] reads the logs of all, judges **R1** to **R5** and **R7** to **R10** of all names, and tells
-//!   which two lines contradict each other. Killed processes count, for what they wrote is there.
+//!   which two lines contradict each other. Killed processes count, for what they
+//!   wrote is there; of one whose death nobody [notes](Note::Killed), nothing is claimed after its last
+//!   line.
 //!
 //! All instants are of the boot-time clock ([`BootInstant`], nanoseconds), which all processes of one
 //! machine share, so that they compare exactly. Logs of several machines cannot be judged together.

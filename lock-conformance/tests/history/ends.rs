@@ -61,6 +61,13 @@ fn r04_a_deadline_that_nobody_moved() {
     };
     broken(Rule::R4, &run(""));
     sound(&run("400 a 1 renewed token=5 deadline=1300ms").replace("! ", ""));
+    // In a session of others, whose end is nearer at first than that of the hold.
+    sound(
+        &run("")
+            .replace("! ", "")
+            .replace("=900ms", "=600ms")
+            .replace("950 a 1 believes deadline=1300ms", "500 a 1 believes deadline=940ms"),
+    );
 }
 
 /// The belief ends before the TTL, counted from before the request.

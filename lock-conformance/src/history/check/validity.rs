@@ -44,6 +44,8 @@ impl Case<'_> {
             found.push((Rule::R4, what, story.asked, grant.mark));
         }
         let renews = |fact: &Fact| matches!(fact, Fact::Renewed { .. } | Fact::RenewFailed { .. });
+        // Until its TTL is over the deadline of such a hold may rise, as it can be in a session that is
+        // renewed for others.
         let is_fixed = story.ask.renewal == Renewal::Never && story.first(renews).is_none();
         // Where the deadline was told last.
         let mut told = grant.mark;
@@ -52,8 +54,8 @@ impl Case<'_> {
                 Fact::Believes { deadline } => {
                     if mark.at >= *deadline {
                         found.push((Rule::R4, "held at its deadline", told, *mark));
-                    } else if is_fixed && *deadline > grant.deadline {
-                        let what = "the deadline moved though nobody renewed";
+                    } else if is_fixed && *deadline > latest.max(grant.deadline) {
+                        let what = "the deadline moved beyond the TTL though nobody renewed";
                         found.push((Rule::R4, what, grant.mark, *mark));
                     }
                     told = *mark;

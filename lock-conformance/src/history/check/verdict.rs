@@ -80,7 +80,9 @@ impl Verdict {
         Ok(verdict)
     }
 
-    /// Whether nothing contradicts itself but what is documented.
+    /// Whether nothing contradicts itself but what is documented. Where there are no logs, or where nobody
+    /// was [seen](super::super::Journal::saw) waiting, little can: look at `events`, `grants` and
+    /// `unexplained` as well.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.contradictions.is_empty()
