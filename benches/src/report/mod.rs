@@ -14,6 +14,7 @@ use crate::delays::{Lapse, Lapses};
 use crate::harness::{CALM, Failure, Group, Measured, QUIET};
 use crate::machine::Machine;
 
+mod facts;
 mod growth;
 mod page;
 mod plot;

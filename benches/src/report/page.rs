@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::facts::FACTS;
 use super::plot::{self, COLORS, Dot, Side};
 use super::{Report, bound, of, rate, tally_rows, time};
 use crate::bars::Metric;
@@ -333,39 +334,6 @@ fn method() -> Markup {
 const OURS: &str = "lock-";
 /// What the client of a store does without locks.
 const BARE: &str = "bare ";
-
-type Fact = (&'static str, &'static [(&'static str, &'static str)]);
-
-/// What is no number.
-const FACTS: &[Fact] = &[
-    (
-        "who it is for",
-        &[
-            ("local", "tasks of one process"),
-            ("redis", "processes that have a Redis, and fence what must not break"),
-            ("etcd", "processes that need it to hold when servers fail"),
-            ("zk", "processes that need it to hold when servers fail"),
-        ],
-    ),
-    (
-        "to be run",
-        &[
-            ("local", "nothing"),
-            ("redis", "one server"),
-            ("etcd", "three members"),
-            ("zk", "three members"),
-        ],
-    ),
-    (
-        "a server is lost",
-        &[
-            ("local", "–"),
-            ("redis", "locks of the last moments may be lost with it"),
-            ("etcd", "no lock is lost"),
-            ("zk", "no lock is lost"),
-        ],
-    ),
-];
 
 const STYLE: &str = "\
 *{box-sizing:border-box}\
