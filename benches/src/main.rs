@@ -23,6 +23,7 @@ mod counts;
 mod delays;
 mod harness;
 mod machine;
+mod measured;
 mod progress;
 mod report;
 mod subjects;
@@ -55,6 +56,15 @@ struct Cli {
     /// Only takes a lock and never gives it back: a process of its own that is killed.
     #[arg(long, hide = true, value_name = "URL")]
     hold_for_ever: Option<String>,
+
+    /// Also compares with the report of an earlier run; with `--check`, fails where they differ by more
+    /// than they said they might.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+
+    /// Also puts the report where the repository keeps the latest, and its figures into the README.
+    #[arg(long, conflicts_with_all = ["quick", "only", "backends"])]
+    keep: bool,
 
     /// Where the report goes.
     #[arg(long, value_name = "FILE", default_value_os_t = default_output())]
@@ -112,6 +122,10 @@ fn run(cli: &Cli) -> Result<()> {
     report.write(&cli.output)?;
     print!("{report}");
     println!("report: {}", cli.output.display());
+    let again = cli.against.as_deref().map(|then| report.again(then)).transpose()?;
+    if let Some(again) = &again {
+        print!("{again}");
+    }
 
     if progress.is_interrupted() {
         bail!("interrupted; the report has what was measured until then");
@@ -119,6 +133,12 @@ fn run(cli: &Cli) -> Result<()> {
     let failed = report.failed();
     if !failed.is_empty() {
         bail!("{} could not answer: {}", count(failed.len(), "subject"), failed.join("; "));
+    }
+    if cli.keep {
+        report.keep(root())?;
+    }
+    if cli.check && again.is_some_and(|again| !again.is_same()) {
+        bail!("the two runs differ by more than they said they might");
     }
     let missed = report.missed();
     if cli.check && !missed.is_empty() {
@@ -143,8 +163,13 @@ fn backends(wanted: &[String], runtime: &Runtime) -> Result<Vec<Backend>> {
 }
 
 fn default_output() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    root.parent().unwrap_or(root).join("target/bench/report.json")
+    root().join("target/bench/report.json")
+}
+
+/// Of the repository.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
 
 fn count(count: usize, what: &str) -> String {

@@ -13,7 +13,7 @@ use crate::workload::Workload;
 mod etcd;
 mod local;
 mod redis;
-mod store;
+pub(crate) mod store;
 mod zk;
 
 /// One way to take and give back named locks: ours, a peer's, or the floor beneath both.
