@@ -63,8 +63,10 @@ pub(crate) struct Plan {
     round: Duration,
     /// How long one waits whose commands are counted.
     pub(crate) wait: Duration,
-    /// How many leases are held whose memory is counted.
-    pub(crate) leases: usize,
+    /// How many leases are held whose memory is counted, each of these at a time.
+    pub(crate) leases: [usize; 3],
+    /// How many wait for one lock whose requests are counted.
+    pub(crate) waiters: usize,
     /// How often something breaks.
     pub(crate) episodes: usize,
     /// Whether what is counted is enough to be judged.
@@ -282,7 +284,8 @@ impl Plan {
         rounds_of_points: 5,
         round: Duration::from_millis(200),
         wait: Duration::from_secs(10),
-        leases: 10_000,
+        leases: [1, 100, 10_000],
+        waiters: 1_000,
         episodes: 7,
         judges_counts: true,
     };
@@ -291,7 +294,8 @@ impl Plan {
         rounds_of_points: 1,
         round: Duration::from_millis(20),
         wait: Duration::from_secs(1),
-        leases: 500,
+        leases: [1, 10, 500],
+        waiters: 100,
         episodes: 1,
         judges_counts: false,
     };

@@ -103,6 +103,8 @@ pub(crate) const BACKENDS: &[(&str, MakeBackend)] = &[
     ("redis", redis::backend),
     ("etcd", etcd::backend),
     ("zk", zk::backend),
+    ("redis-far", redis::far),
+    ("etcd-far", etcd::far),
     ("zk-far", zk::far),
 ];
 

@@ -11,6 +11,9 @@ use crate::subjects::PERMITS;
 use crate::workload::{Inside, Workload};
 
 pub(crate) mod broken;
+pub(crate) mod counted;
+pub(crate) mod crowd;
+pub(crate) mod far;
 pub(crate) mod leases;
 pub(crate) mod ours;
 pub(crate) mod waiting;
