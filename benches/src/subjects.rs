@@ -108,6 +108,9 @@ pub(crate) const BACKENDS: &[(&str, MakeBackend)] = &[
     ("zk-far", zk::far),
 ];
 
+/// How the name of one ends whose server stands at the end of a link.
+pub(crate) const FAR: &str = "-far";
+
 pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|(name, _)| *name).collect()
 }

@@ -53,6 +53,14 @@ impl Report {
                 })
             })
         });
+        let trips = self.trips().into_iter().map(|one| {
+            json!({
+                "backend": one.backend,
+                "question": one.question,
+                "subject": one.subject,
+                "trips": one.trips,
+            })
+        });
         let bars = self.verdicts.iter().map(|verdict| {
             json!({
                 "name": verdict.name,
@@ -66,6 +74,7 @@ impl Report {
             "counts": counts.collect::<Vec<_>>(),
             "failures": self.failed(),
             "delays": delays.collect::<Vec<_>>(),
+            "trips": trips.collect::<Vec<_>>(),
             "bars": bars.collect::<Vec<_>>(),
             "machine": {
                 "cores": self.machine.cores,

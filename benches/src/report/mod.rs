@@ -25,6 +25,7 @@ mod plot;
 mod speed;
 mod tails;
 mod text;
+mod trips;
 
 /// All that a run has found.
 #[derive(Debug)]

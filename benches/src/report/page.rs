@@ -47,6 +47,7 @@ impl Report {
                     (growth)
                     (tails)
                     @for question in &questions { (question) }
+                    (self.far())
                     (self.counted())
                     (self.judged())
                     (method())
