@@ -6,6 +6,7 @@ use super::Report;
 use super::page::{OURS, speller};
 use super::text::time;
 use crate::bars::Metric;
+use crate::counts::{Counts, Tally};
 use crate::delays::{Lapse, Lapses};
 use crate::harness::Group;
 use crate::subjects::store::broken::{DEATH, FAILOVER, RESTART, SILENCE};
@@ -50,6 +51,12 @@ impl Report {
                                 }
                             }
                         }
+                        @for (what, part, unit) in COUNTED {
+                            tr {
+                                th { (what) }
+                                @for backend in &backends { td { (self.count(backend, part, *unit)) } }
+                            }
+                        }
                         @for question in BROKEN {
                             tr {
                                 th { (question) }
@@ -62,6 +69,16 @@ impl Report {
                 }
             }
         }
+    }
+
+    /// What was counted of ours, to the question of which this is a part.
+    fn count(&self, backend: &str, part: &str, unit: usize) -> String {
+        let asked = |tally: &&Tally| tally.backend == backend && tally.question.contains(part);
+        let ours = |counts: &&Counts| counts.subject.starts_with(OURS);
+        let counts =
+            self.tallies.iter().find(asked).and_then(|tally| tally.results.iter().find(ours));
+        let count = counts.and_then(|counts| counts.counts.get(unit));
+        count.map_or_else(|| "–".to_owned(), |count| super::text::count(*count))
     }
 }
 
@@ -131,3 +148,12 @@ const CHOICE: &[(&str, Metric)] = &[
 
 /// What breaks.
 const BROKEN: [&str; 4] = [DEATH, SILENCE, RESTART, FAILOVER];
+
+/// What is counted: how it is called here, a part of the question, and which of the numbers.
+const COUNTED: &[(&str, &str, usize)] = &[
+    ("requests of a free lock and its release", "of a free lock", 0),
+    ("requests a grant, where 1,000 wait", "that wait for one lock", 0),
+    ("notifications a grant, where 1,000 wait", "that wait for one lock", 1),
+    ("bytes of a lease, of 10,000", "10000 leases", 0),
+    ("requests that keep 10,000 leases for a TTL", "10000 leases", 1),
+];

@@ -77,6 +77,11 @@ fn between(Ratio { range, .. }: &Ratio) -> String {
     format!("{} to {}", times(range.start), times(range.end))
 }
 
+/// What is no whole number is one over many.
+pub(super) fn count(count: f64) -> String {
+    if count < 10.0 && count.fract() != 0.0 { format!("{count:.2}") } else { format!("{count:.0}") }
+}
+
 /// Two digits at the least that say something.
 pub(super) fn times(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
@@ -86,7 +91,7 @@ pub(super) fn tally_rows(tally: &Tally) -> Vec<Vec<String>> {
     let header = [&["subject"], tally.units].concat();
     let header = header.into_iter().map(str::to_owned).collect();
     let rows = tally.results.iter().map(|counts| {
-        let numbers = counts.counts.iter().map(|count| format!("{count:.0}"));
+        let numbers = counts.counts.iter().map(|number| count(*number));
         [counts.subject.to_owned()].into_iter().chain(numbers).collect()
     });
     [header].into_iter().chain(rows).collect()
