@@ -119,6 +119,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) async fn hold(arguments: &[String]) -> Result<()> {
     let work = Work::read(arguments)?;
     let costs = match work.url.split_once("://") {
+        Some(("local", _)) => local::leases::hold(&work).await?,
         Some(("etcd", _)) => etcd::leases::hold(&work).await?,
         Some(("zk", _)) => zk::leases::hold(&work).await?,
         _ => redis::leases::hold(&work).await?,

@@ -1,4 +1,4 @@
-//! The in-process store, the crate people would pick instead, and a bare mutex.
+//! The in-process store, the crate people would pick instead, and what tokio has without names.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::subjects::store::{
 };
 use crate::subjects::{At, PERMIT, PERMITS, READ, Subject, WRITE};
 use crate::workload::{Inside, Workload};
+
+pub(crate) mod leases;
 
 pub(super) fn backend(_: &Runtime) -> Result<Backend> {
     let kinds = ["readers", "readers", "permits"].map(str::to_owned);
@@ -48,7 +50,7 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
             bar("8 tasks on one name: inherent / lockable", ONE_NAME, INHERENT, 1.5),
             bar("8 tasks on one name: dyn / lockable", ONE_NAME, DYN, 1.0),
         ],
-        counts: Vec::new(),
+        counts: vec![leases::count()],
         delays: Vec::new(),
         only: String::new(),
     })
@@ -185,6 +187,22 @@ impl Subject for Peer {
         inside().await;
         Ok(())
     }
+
+    async fn is_taken(&self, at: At) -> Result<bool> {
+        Ok(self.pool.try_lock(self.names[at.name].clone()).is_some())
+    }
+
+    /// It has no readers and no permits.
+    fn does(&self, workload: Workload) -> bool {
+        match workload {
+            Workload::ManyNames { .. }
+            | Workload::OwnNames { .. }
+            | Workload::OneName { .. }
+            | Workload::HandOff { .. }
+            | Workload::TryHeld => true,
+            Workload::Readers { .. } | Workload::Permits { .. } | Workload::Command { .. } => false,
+        }
+    }
 }
 
 impl Floor {
@@ -257,7 +275,7 @@ fn bar(name: &'static str, question: &'static str, subject: &'static str, at_lea
 const INHERENT: &str = "lock-local inherent";
 const DYN: &str = "lock-local dyn";
 const PEER: &str = "lockable";
-const FLOOR: &str = "tokio mutex";
+const FLOOR: &str = "bare tokio";
 
 /// The most that a question asks for.
 const NAMES: usize = 4_096;
