@@ -7,22 +7,19 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::broken::{One, Three};
 use self::counted::{Cycle, Leases, Waiting};
 use self::peer::LockRpc;
 use self::server::{KEEP_ALIVES, OTHERS, REQUESTS, Server};
 use crate::bars::Bound;
 use crate::counts::Count;
-use crate::delays::Delay;
 use crate::harness::Backend;
-use crate::subjects::store::broken::{of_many, of_one};
 use crate::subjects::store::{
     AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
 };
 use crate::workload::Workload;
 
 mod bare;
-mod broken;
+pub(crate) mod broken;
 mod counted;
 pub(crate) mod leases;
 mod ours;
@@ -95,19 +92,13 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
-        delays: delays(),
+        delays: broken::delays(),
         only: String::new(),
     })
 }
 
 /// To one that has waited for a while.
 const LATE_HAND_OFF: &str = "hand-off after 150ms";
-
-fn delays() -> Vec<Delay> {
-    let mut delays = of_one::<One>(OURS);
-    delays.push(of_many::<Three>(OURS));
-    delays
-}
 
 const OURS: &str = "lock-etcd";
 const LOCK_RPC: &str = "etcd's Lock RPC";

@@ -7,7 +7,6 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::broken::One;
 use self::leases::Leases;
 use self::peers::{DistributedLock, Rlock, Rslock};
 use self::server::Server;
@@ -15,14 +14,14 @@ use self::waiting::Waiting;
 use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
-use crate::subjects::store::broken::of_one;
+use crate::subjects::foreign::REDIS_PY;
 use crate::subjects::store::{
     AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, LONG_TTL, OWN_NAMES, TTL, cap, p50, questions, rate,
     spell,
 };
 
 mod bare;
-mod broken;
+pub(crate) mod broken;
 pub(crate) mod leases;
 mod ours;
 mod peers;
@@ -55,6 +54,7 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
             Box::new(rslock),
             Box::new(rlock),
             Box::new(distributed_lock),
+            REDIS_PY.team(url),
             Box::new(bare),
             Box::new(command),
         ],
@@ -103,7 +103,7 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
-        delays: of_one::<One>(OURS),
+        delays: broken::delays(),
         only: String::new(),
     })
 }

@@ -7,22 +7,20 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::broken::{One, Three};
 use self::counted::{Cycle, Leases, Waiting};
 use self::peer::Recipe;
 use self::server::Server;
 use crate::bars::Bound;
 use crate::counts::Count;
-use crate::delays::Delay;
 use crate::harness::Backend;
-use crate::subjects::store::broken::{of_many, of_one};
+use crate::subjects::foreign::{CURATOR, KAZOO};
 use crate::subjects::store::{
     BYTES, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
 };
 use crate::workload::Workload;
 
 mod bare;
-mod broken;
+pub(crate) mod broken;
 mod counted;
 pub(crate) mod leases;
 mod meter;
@@ -78,7 +76,7 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
                 ],
             },
         ],
-        delays: delays(),
+        delays: broken::delays(),
         ..connected("zk", server).await?
     })
 }
@@ -106,6 +104,8 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         subjects: vec![
             Box::new(Arc::new(ours)),
             Box::new(Arc::new(recipe)),
+            CURATOR.team(url),
+            KAZOO.team(url),
             Box::new(Arc::new(bare)),
             Box::new(Arc::new(command)),
         ],
@@ -118,12 +118,6 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         delays: Vec::new(),
         only: String::new(),
     })
-}
-
-fn delays() -> Vec<Delay> {
-    let mut delays = of_one::<One>(OURS);
-    delays.push(of_many::<Three>(OURS));
-    delays
 }
 
 const OURS: &str = "lock-zk";
