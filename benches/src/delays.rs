@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Error, Result};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Backend, Plan};
@@ -51,21 +51,30 @@ pub(crate) fn run(
     let mut lapses = Vec::new();
     for delay in &backend.delays {
         let subjects = backend.delayed_by(delay);
-        let result = |subject: &&dyn Delayed| Lapses { subject: subject.name(), times: Vec::new() };
-        let mut results: Vec<_> = subjects.iter().map(result).collect();
+        let mut parts = Vec::new();
+        for subject in subjects {
+            parts.push((subject, Lapses { subject: subject.name(), times: Vec::new() }));
+        }
         for _ in 0..plan.episodes {
-            for (subject, result) in subjects.iter().zip(&mut results) {
+            let mut going = Vec::new();
+            for (subject, mut result) in parts {
                 progress.running(backend.name, delay.name, subject.name());
-                let took = subject.once(runtime).with_context(|| {
-                    format!("{}: {}: {}", backend.name, delay.name, subject.name())
-                });
+                let took = subject.once(runtime);
                 if progress.is_interrupted() {
                     return Ok(lapses);
                 }
-                result.times.push(took?);
                 progress.step();
+                match took {
+                    Ok(took) => {
+                        result.times.push(took);
+                        going.push((subject, result));
+                    }
+                    Err(error) => complain(backend, delay, subject, &error),
+                }
             }
+            parts = going;
         }
+        let mut results: Vec<_> = parts.into_iter().map(|(_, result)| result).collect();
         for result in &mut results {
             result.times.sort_unstable();
         }
@@ -74,6 +83,12 @@ pub(crate) fn run(
         }
     }
     Ok(lapses)
+}
+
+/// One that fails keeps nobody else from answering.
+fn complain(backend: &Backend, delay: &Delay, subject: &dyn Delayed, error: &Error) {
+    let (backend, question, subject) = (backend.name, delay.name, subject.name());
+    eprintln!("{backend}: {question}: {subject} could not answer: {error:#}");
 }
 
 impl Lapses {

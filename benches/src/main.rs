@@ -54,8 +54,8 @@ struct Cli {
     hold: Vec<String>,
 
     /// Only takes a lock and never gives it back: a process of its own that is killed.
-    #[arg(long, hide = true, value_name = "URL")]
-    hold_for_ever: Option<String>,
+    #[arg(long, hide = true, num_args = 2, value_names = ["SUBJECT", "URL"])]
+    hold_for_ever: Vec<String>,
 
     /// Also compares with the report of an earlier run; with `--check`, fails where they differ by more
     /// than they said they might.
@@ -86,8 +86,8 @@ fn run(cli: &Cli) -> Result<()> {
     if !cli.hold.is_empty() {
         return runtime.block_on(subjects::hold(&cli.hold));
     }
-    if let Some(url) = &cli.hold_for_ever {
-        return runtime.block_on(subjects::hold_for_ever(url));
+    if !cli.hold_for_ever.is_empty() {
+        return runtime.block_on(subjects::hold_for_ever(&cli.hold_for_ever));
     }
     let mut backends = backends(&cli.backends, &runtime)?;
     backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
