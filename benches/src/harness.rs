@@ -17,8 +17,8 @@ use tokio::runtime::Runtime;
 
 use crate::bars::{Bar, Metric};
 use crate::cores::Apart;
-use crate::counts::Count;
-use crate::delays::Delay;
+use crate::counts::{self, Count};
+use crate::delays::{self, Delay};
 use crate::machine::CpuTime;
 use crate::measured::{Measured, Ratio, median};
 use crate::progress::Progress;
@@ -151,9 +151,9 @@ fn ask(
         show(subject);
         match warm_up(runtime, subject, question, plan.round) {
             Ok(load) => parts.push(Part { place, subject, load, rounds: Vec::new() }),
-            Err(error) => failures.push(Failure::new(subject, &error)),
+            Err(error) => failures.push(Failure::new(subject.name(), &error)),
         }
-        progress.step();
+        progress.step(plan.round);
     }
 
     let mut others = Vec::new();
@@ -164,8 +164,9 @@ fn ask(
         parts.retain_mut(|part| {
             show(part.subject);
             let round = part.subject.round(runtime, part.load);
-            progress.step();
-            let round = round.map_err(|error| failures.push(Failure::new(part.subject, &error)));
+            progress.step(plan.round);
+            let round =
+                round.map_err(|error| failures.push(Failure::new(part.subject.name(), &error)));
             round.map(|round| part.rounds.push(round)).is_ok()
         });
         let next = parts.len().min(1);
@@ -176,7 +177,7 @@ fn ask(
             repeats -= 1;
             others.pop();
             parts.iter_mut().for_each(|part| drop(part.rounds.pop()));
-            progress.back(parts.len());
+            progress.back(plan.round * parts.len() as u32);
         }
     }
     let others = others.into_iter().collect::<Option<Vec<f64>>>().map(median);
@@ -237,16 +238,17 @@ fn scaled(batches: u32, factor: f64) -> u32 {
 }
 
 impl Backend {
-    /// How many steps of the progress bar it takes.
-    pub(crate) fn steps(&self, plan: Plan) -> u64 {
+    /// About how long it takes.
+    pub(crate) fn expected(&self, plan: Plan) -> Duration {
         let rounds = self
             .questions
             .iter()
             .map(|question| self.subjects_of(question).len() * (plan.rounds_of(question) + 1));
         let counted = self.counts.iter().map(|count| self.counted_by(count, plan).len());
         let delayed = self.delays.iter().map(|delay| self.delayed_by(delay).len());
-        let once = counted.sum::<usize>() + delayed.sum::<usize>() * plan.episodes;
-        (rounds.sum::<usize>() + once) as u64
+        plan.round * rounds.sum::<usize>() as u32
+            + (plan.wait + counts::BESIDE) * counted.sum::<usize>() as u32
+            + delays::EPISODE * (delayed.sum::<usize>() * plan.episodes) as u32
     }
 
     /// Whether `only` wants this.
@@ -302,8 +304,8 @@ impl Plan {
 }
 
 impl Failure {
-    fn new(subject: &dyn Contestant, error: &anyhow::Error) -> Self {
-        Self { subject: subject.name(), why: format!("{error:#}") }
+    pub(crate) fn new(subject: &'static str, error: &anyhow::Error) -> Self {
+        Self { subject, why: format!("{error:#}") }
     }
 }
 

@@ -102,18 +102,12 @@ fn run(cli: &Cli) -> Result<()> {
         date: SystemTime::now(),
         quick: cli.quick,
     };
-    let progress = Progress::new(backends.iter().map(|backend| backend.steps(plan)).sum())?;
+    let progress = Progress::new(backends.iter().map(|backend| backend.expected(plan)).sum())?;
     progress.end_on_interrupt(&runtime);
-    for backend in backends.iter().take_while(|_| !progress.is_interrupted()) {
-        let groups = harness::run(&runtime, backend, plan, &progress)?;
-        report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
-        report.groups.extend(groups);
-
-        let (tallies, verdicts) = counts::run(&runtime, backend, plan, &progress)?;
-        report.tallies.extend(tallies);
-        report.verdicts.extend(verdicts);
-        report.lapses.extend(delays::run(&runtime, backend, plan, &progress)?);
-    }
+    let measured = backends
+        .iter()
+        .take_while(|_| !progress.is_interrupted())
+        .try_for_each(|backend| measure(&runtime, backend, plan, &progress, &mut report));
     progress.finish();
     if !cli.only.is_empty() {
         report.verdicts.retain(|verdict| verdict.value.is_some());
@@ -127,6 +121,7 @@ fn run(cli: &Cli) -> Result<()> {
         print!("{again}");
     }
 
+    measured?;
     if progress.is_interrupted() {
         bail!("interrupted; the report has what was measured until then");
     }
@@ -144,6 +139,24 @@ fn run(cli: &Cli) -> Result<()> {
     if cli.check && !missed.is_empty() {
         bail!("{} missed: {}", count(missed.len(), "bar"), missed.join("; "));
     }
+    Ok(())
+}
+
+/// All of one backend.
+fn measure(
+    runtime: &Runtime,
+    backend: &Backend,
+    plan: Plan,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let groups = harness::run(runtime, backend, plan, progress)?;
+    report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
+    report.groups.extend(groups);
+    let (tallies, verdicts) = counts::run(runtime, backend, plan, progress);
+    report.tallies.extend(tallies);
+    report.verdicts.extend(verdicts);
+    report.lapses.extend(delays::run(runtime, backend, plan, progress));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use self::text::of;
 use crate::bars::Verdict;
 use crate::counts::Tally;
 use crate::delays::Lapse;
-use crate::harness::{Failure, Group};
+use crate::harness::Group;
 use crate::machine::Machine;
 use crate::measured::Measured;
 
@@ -72,11 +72,24 @@ impl Report {
 
     /// Who could not answer, what, and why.
     pub(crate) fn failed(&self) -> Vec<String> {
-        let failure = |group: &Group, failure: &Failure| {
-            format!("{}: {}: {}: {}", group.backend, group.question, failure.subject, failure.why)
-        };
-        let failures = self.groups.iter().map(|group| (group, &group.failures));
-        failures.flat_map(|(group, all)| all.iter().map(move |one| failure(group, one))).collect()
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| (group.backend, group.question, &group.failures))
+            .chain(
+                self.tallies
+                    .iter()
+                    .map(|tally| (tally.backend, tally.question.as_str(), &tally.failures)),
+            )
+            .chain(
+                self.lapses.iter().map(|lapse| (lapse.backend, lapse.question, &lapse.failures)),
+            );
+        let lines = groups.flat_map(|(backend, question, failures)| {
+            failures.iter().map(move |failure| {
+                format!("{backend}: {question}: {}: {}", failure.subject, failure.why)
+            })
+        });
+        lines.collect()
     }
 
     fn is_noisy(&self) -> bool {
@@ -99,6 +112,7 @@ pub(crate) mod tests {
     use crate::bars::{Bound, Metric};
     use crate::counts::Counts;
     use crate::delays::Lapses;
+    use crate::harness::Failure;
     use crate::measured::Ratio;
     use crate::workload::Workload;
 
@@ -139,6 +153,7 @@ pub(crate) mod tests {
                 question: "held".to_owned(),
                 units: &["bytes", "commands"],
                 results: vec![Counts { subject: "ours", counts: vec![1_024.4, 3.0] }],
+                failures: Vec::new(),
             }],
             lapses: vec![Lapse {
                 backend: "local",
@@ -147,6 +162,7 @@ pub(crate) mod tests {
                     subject: "lock-ours",
                     times: [8, 20, 3_000].map(Duration::from_millis).to_vec(),
                 }],
+                failures: vec![Failure { subject: "peer", why: "it fell silent".to_owned() }],
             }],
             verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },

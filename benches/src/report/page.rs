@@ -11,7 +11,7 @@ use super::plot::{self, COLORS, Dot, Side};
 use super::text::{bound, group_rows, of, rate, tally_rows, time};
 use crate::bars::Metric;
 use crate::delays::{Lapse, Lapses};
-use crate::harness::{Group, QUIET};
+use crate::harness::{Failure, Group, QUIET};
 use crate::measured::{CALM, Measured};
 
 impl Report {
@@ -101,9 +101,7 @@ impl Report {
                             figcaption { (group.backend) }
                             (PreEscaped(plot))
                             @if group.is_noisy() { p.warning { (noise(group)) } }
-                            @for failure in &group.failures {
-                                p.warning { (failure.subject) " could not answer: " (failure.why) }
-                            }
+                            (unanswered(&group.failures))
                             details {
                                 summary { "In numbers" }
                                 (numbers(&group_rows(group)))
@@ -127,7 +125,11 @@ impl Report {
         let questions = self.lapses.iter().map(|lapse| lapse.question);
         let mut parts = Vec::new();
         for question in questions.filter(|question| seen.insert(*question)) {
-            parts.push((question, plot::dots(&self.dots_when(question), time)?));
+            let plot = match self.dots_when(question) {
+                dots if dots.is_empty() => String::new(),
+                dots => plot::dots(&dots, time)?,
+            };
+            parts.push((question, plot));
         }
         Ok(html! {
             @if !parts.is_empty() {
@@ -136,7 +138,13 @@ impl Report {
                     p { "The median, and a line from the shortest to the longest." }
                     div.plots {
                         @for (question, plot) in &parts {
-                            figure { figcaption { (question) } (PreEscaped(plot)) }
+                            figure {
+                                figcaption { (question) }
+                                (PreEscaped(plot))
+                                @for lapse in self.lapses.iter().filter(|one| one.question == *question) {
+                                    (unanswered(&lapse.failures))
+                                }
+                            }
                         }
                     }
                 }
@@ -152,6 +160,7 @@ impl Report {
                     @for tally in &self.tallies {
                         h3 { (tally.backend) ": " (tally.question) }
                         div.wide { (numbers(&tally_rows(tally))) }
+                        (unanswered(&tally.failures))
                     }
                 }
             }
@@ -228,6 +237,14 @@ impl Lapse {
             range: us(lapses.least())..us(lapses.greatest()),
         };
         self.results.iter().map(dot).collect()
+    }
+}
+
+fn unanswered(failures: &[Failure]) -> Markup {
+    html! {
+        @for failure in failures {
+            p.warning { (failure.subject) " could not answer: " (failure.why) }
+        }
     }
 }
 

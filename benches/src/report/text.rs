@@ -6,7 +6,7 @@ use super::Report;
 use crate::bars::Verdict;
 use crate::counts::Tally;
 use crate::delays::{Lapse, Lapses};
-use crate::harness::{Group, QUIET};
+use crate::harness::{Failure, Group, QUIET};
 use crate::measured::{CALM, Ratio};
 
 impl fmt::Display for Report {
@@ -18,17 +18,17 @@ impl fmt::Display for Report {
                 write!(f, "; other processes used {:.0} % of the machine{mark}", others * 100.0)?;
             }
             writeln!(f, "\n{}", table(&group_rows(group)))?;
-            for failure in &group.failures {
-                writeln!(f, "  {} could not answer: {}\n", failure.subject, failure.why)?;
-            }
+            failures(f, &group.failures)?;
         }
         for tally in &self.tallies {
             let rows = table(&tally_rows(tally));
             writeln!(f, "{}: {}\n{rows}", tally.backend, tally.question)?;
+            failures(f, &tally.failures)?;
         }
         for lapse in &self.lapses {
             let rows = table(&lapse_rows(lapse));
             writeln!(f, "{}: {}\n{rows}", lapse.backend, lapse.question)?;
+            failures(f, &lapse.failures)?;
         }
         if !self.verdicts.is_empty() {
             let rows = self.verdicts.iter().map(|verdict| {
@@ -52,6 +52,12 @@ impl fmt::Display for Report {
         }
         writeln!(f, "{}, {}", self.machine, humantime::format_rfc3339_seconds(self.date))
     }
+}
+
+fn failures(f: &mut fmt::Formatter<'_>, failures: &[Failure]) -> fmt::Result {
+    failures.iter().try_for_each(|failure| {
+        writeln!(f, "  {} could not answer: {}\n", failure.subject, failure.why)
+    })
 }
 
 /// Also how far each is from the first of the others, as a ratio and between which two it lies.
@@ -180,6 +186,8 @@ local: held
 local: it breaks
   subject    times      least   median   greatest
   lock-ours      3  8000.0 µs  20.0 ms  3000.0 ms
+
+  peer could not answer: it fell silent
 
   bar                             value   bound
   local free: ours / peer          2.00  >= 1.5      ok
