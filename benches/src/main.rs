@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -102,7 +102,9 @@ fn run(cli: &Cli) -> Result<()> {
         date: SystemTime::now(),
         quick: cli.quick,
     };
-    let progress = Progress::new(backends.iter().map(|backend| backend.expected(plan)).sum())?;
+    let expected = backends.iter().map(|backend| backend.expected(plan)).sum();
+    eprintln!("this takes about {}", spell(expected));
+    let progress = Progress::new(expected)?;
     progress.end_on_interrupt(&runtime);
     let measured = backends
         .iter()
@@ -140,6 +142,14 @@ fn run(cli: &Cli) -> Result<()> {
         bail!("{} missed: {}", count(missed.len(), "bar"), missed.join("; "));
     }
     Ok(())
+}
+
+/// To the minute, or to the second of what is shorter.
+fn spell(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => count(seconds as usize, "second"),
+        seconds => count(seconds.div_ceil(60) as usize, "minute"),
+    }
 }
 
 /// All of one backend.
@@ -201,5 +211,11 @@ mod tests {
         let cli = Cli::parse_from(["bench", "--quick", "local", "--check"]);
         assert!(cli.quick && cli.check && cli.backends == ["local"]);
         assert!(Cli::try_parse_from(["bench", "nosuch"]).is_err());
+    }
+
+    #[test]
+    fn times_are_spelled_as_people_do() {
+        let spelled = [1, 59, 60, 61, 1_800].map(|seconds| spell(Duration::from_secs(seconds)));
+        assert_eq!(spelled, ["1 second", "59 seconds", "1 minute", "2 minutes", "30 minutes"]);
     }
 }
