@@ -42,6 +42,11 @@ impl Drop for Apart {
     }
 }
 
+/// Has a process run where this one does.
+pub(crate) fn share(process: u32) -> Result<()> {
+    pin(process, &sched_getaffinity(None).context("the cores of this process")?)
+}
+
 /// All threads of the process; those to come take after those that make them.
 fn pin(process: u32, cores: &CpuSet) -> Result<()> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).context("no such process")?;

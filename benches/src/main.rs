@@ -23,6 +23,7 @@ mod counts;
 mod delays;
 mod harness;
 mod machine;
+mod measured;
 mod progress;
 mod report;
 mod subjects;
@@ -53,8 +54,17 @@ struct Cli {
     hold: Vec<String>,
 
     /// Only takes a lock and never gives it back: a process of its own that is killed.
-    #[arg(long, hide = true, value_name = "URL")]
-    hold_for_ever: Option<String>,
+    #[arg(long, hide = true, num_args = 2, value_names = ["SUBJECT", "URL"])]
+    hold_for_ever: Vec<String>,
+
+    /// Also compares with the report of an earlier run; with `--check`, fails where they differ by more
+    /// than they said they might.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+
+    /// Also puts the report where the repository keeps the latest, and its figures into the README.
+    #[arg(long, conflicts_with_all = ["quick", "only", "backends"])]
+    keep: bool,
 
     /// Where the report goes.
     #[arg(long, value_name = "FILE", default_value_os_t = default_output())]
@@ -76,8 +86,8 @@ fn run(cli: &Cli) -> Result<()> {
     if !cli.hold.is_empty() {
         return runtime.block_on(subjects::hold(&cli.hold));
     }
-    if let Some(url) = &cli.hold_for_ever {
-        return runtime.block_on(subjects::hold_for_ever(url));
+    if !cli.hold_for_ever.is_empty() {
+        return runtime.block_on(subjects::hold_for_ever(&cli.hold_for_ever));
     }
     let mut backends = backends(&cli.backends, &runtime)?;
     backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
@@ -92,18 +102,12 @@ fn run(cli: &Cli) -> Result<()> {
         date: SystemTime::now(),
         quick: cli.quick,
     };
-    let progress = Progress::new(backends.iter().map(|backend| backend.steps(plan)).sum())?;
+    let progress = Progress::new(backends.iter().map(|backend| backend.expected(plan)).sum())?;
     progress.end_on_interrupt(&runtime);
-    for backend in backends.iter().take_while(|_| !progress.is_interrupted()) {
-        let groups = harness::run(&runtime, backend, plan, &progress)?;
-        report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
-        report.groups.extend(groups);
-
-        let (tallies, verdicts) = counts::run(&runtime, backend, plan, &progress)?;
-        report.tallies.extend(tallies);
-        report.verdicts.extend(verdicts);
-        report.lapses.extend(delays::run(&runtime, backend, plan, &progress)?);
-    }
+    let measured = backends
+        .iter()
+        .take_while(|_| !progress.is_interrupted())
+        .try_for_each(|backend| measure(&runtime, backend, plan, &progress, &mut report));
     progress.finish();
     if !cli.only.is_empty() {
         report.verdicts.retain(|verdict| verdict.value.is_some());
@@ -112,7 +116,12 @@ fn run(cli: &Cli) -> Result<()> {
     report.write(&cli.output)?;
     print!("{report}");
     println!("report: {}", cli.output.display());
+    let again = cli.against.as_deref().map(|then| report.again(then)).transpose()?;
+    if let Some(again) = &again {
+        print!("{again}");
+    }
 
+    measured?;
     if progress.is_interrupted() {
         bail!("interrupted; the report has what was measured until then");
     }
@@ -120,10 +129,34 @@ fn run(cli: &Cli) -> Result<()> {
     if !failed.is_empty() {
         bail!("{} could not answer: {}", count(failed.len(), "subject"), failed.join("; "));
     }
+    if cli.keep {
+        report.keep(root())?;
+    }
+    if cli.check && again.is_some_and(|again| !again.is_same()) {
+        bail!("the two runs differ by more than they said they might");
+    }
     let missed = report.missed();
     if cli.check && !missed.is_empty() {
         bail!("{} missed: {}", count(missed.len(), "bar"), missed.join("; "));
     }
+    Ok(())
+}
+
+/// All of one backend.
+fn measure(
+    runtime: &Runtime,
+    backend: &Backend,
+    plan: Plan,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let groups = harness::run(runtime, backend, plan, progress)?;
+    report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
+    report.groups.extend(groups);
+    let (tallies, verdicts) = counts::run(runtime, backend, plan, progress);
+    report.tallies.extend(tallies);
+    report.verdicts.extend(verdicts);
+    report.lapses.extend(delays::run(runtime, backend, plan, progress));
     Ok(())
 }
 
@@ -143,8 +176,13 @@ fn backends(wanted: &[String], runtime: &Runtime) -> Result<Vec<Backend>> {
 }
 
 fn default_output() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    root.parent().unwrap_or(root).join("target/bench/report.json")
+    root().join("target/bench/report.json")
+}
+
+/// Of the repository.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
 
 fn count(count: usize, what: &str) -> String {

@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::runtime::Runtime;
 
-pub(crate) use self::store::broken::hold_for_ever;
 use self::store::leases::Work;
 use crate::harness::Backend;
 use crate::workload::Workload;
 
 mod etcd;
+mod foreign;
 mod local;
 mod redis;
-mod store;
+pub(crate) mod store;
 mod zk;
 
 /// One way to take and give back named locks: ours, a peer's, or the floor beneath both.
@@ -108,6 +108,9 @@ pub(crate) const BACKENDS: &[(&str, MakeBackend)] = &[
     ("zk-far", zk::far),
 ];
 
+/// How the name of one ends whose server stands at the end of a link.
+pub(crate) const FAR: &str = "-far";
+
 pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|(name, _)| *name).collect()
 }
@@ -123,4 +126,14 @@ pub(crate) async fn hold(arguments: &[String]) -> Result<()> {
     };
     println!("{}", costs.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
     Ok(())
+}
+
+/// Takes a lock as this subject does at this URL, and never gives it back.
+pub(crate) async fn hold_for_ever(arguments: &[String]) -> Result<()> {
+    let [subject, url] = arguments else { bail!("BUG: {arguments:?}") };
+    match url.split_once("://") {
+        Some(("etcd", _)) => etcd::broken::hold_for_ever(subject, url).await,
+        Some(("zk", _)) => zk::broken::hold_for_ever(subject, url).await,
+        _ => redis::broken::hold_for_ever(subject, url).await,
+    }
 }

@@ -82,10 +82,23 @@ impl Child {
     ///
     /// No report is lost.
     pub async fn next_report(&mut self, deadline: Duration) -> String {
+        self.report_within(deadline).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As [`next_report`](Child::next_report), for one that goes on without it.
+    ///
+    /// # Errors
+    ///
+    /// When there is none within `deadline`, or when it ends before: with the last of what it printed.
+    ///
+    /// # Cancel safety
+    ///
+    /// No report is lost.
+    pub async fn report_within(&mut self, deadline: Duration) -> Result<String, String> {
         match timeout(scaled(deadline), self.reports.recv()).await {
-            Ok(Some(report)) => report,
-            Ok(None) => panic!("the child ended without a report; {}", self.process.last_logs()),
-            Err(_) => panic!("no report within {deadline:?}; {}", self.process.last_logs()),
+            Ok(Some(report)) => Ok(report),
+            Ok(None) => Err(format!("the child ended without a report; {}", self.last_logs())),
+            Err(_) => Err(format!("no report within {deadline:?}; {}", self.last_logs())),
         }
     }
 
@@ -100,8 +113,17 @@ impl Child {
     ///
     /// When it has ended.
     pub fn send(&mut self, line: &str) {
+        self.try_send(line).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// As [`send`](Child::send), for one that goes on without it.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended: with the last of what it printed.
+    pub fn try_send(&mut self, line: &str) -> Result<(), String> {
         let sent = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
-        assert!(sent.is_ok(), "the child does not listen; {}", self.process.last_logs());
+        sent.map_err(|_| format!("the child does not listen; {}", self.last_logs()))
     }
 
     /// Freezes it; its connections stay open.
@@ -140,6 +162,11 @@ impl Child {
     /// What it has printed besides its reports.
     pub fn logs(&self) -> String {
         self.process.logs()
+    }
+
+    /// The end of it, for a message.
+    fn last_logs(&self) -> String {
+        self.process.last_logs()
     }
 
     /// Waits until it ends by itself.

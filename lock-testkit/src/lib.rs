@@ -13,6 +13,7 @@ mod panics;
 mod port;
 mod process;
 mod proxy;
+mod python;
 mod redis;
 mod redis_options;
 pub mod resp;

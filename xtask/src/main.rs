@@ -101,6 +101,7 @@ fn run(task: Task) -> Result<()> {
         Task::Licences => licences::run(),
         Task::Rules => rules::run(),
         Task::Bench { args } => {
+            setup::run()?;
             Sh::cargo(["run", "--release", "-p", "benches", "--"]).args(args).run()
         }
         Task::Faults { args } => {

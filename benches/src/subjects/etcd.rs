@@ -7,15 +7,12 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::broken::{One, Three};
 use self::peer::LockRpc;
 use self::server::{KEEP_ALIVES, OTHERS, REQUESTS, Server};
 use crate::bars::Bound;
 use crate::counts::Count;
-use crate::delays::Delay;
 use crate::harness::Backend;
 use crate::subjects::CLIENTS;
-use crate::subjects::store::broken::{of_many, of_one};
 use crate::subjects::store::counted::{cycle, waiter};
 use crate::subjects::store::crowd::{self, crowd};
 use crate::subjects::store::{
@@ -25,7 +22,7 @@ use crate::subjects::store::{
 use crate::workload::Workload;
 
 mod bare;
-mod broken;
+pub(crate) mod broken;
 mod counted;
 pub(crate) mod leases;
 mod ours;
@@ -65,7 +62,7 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
             ),
         ],
         counts: counts(),
-        delays: delays(),
+        delays: broken::delays(),
         ..connected("etcd", server).await?
     })
 }
@@ -148,12 +145,6 @@ fn counts() -> Vec<Count> {
 
 /// To one that has waited for a while.
 const LATE_HAND_OFF: &str = "hand-off after 150ms";
-
-fn delays() -> Vec<Delay> {
-    let mut delays = of_one::<One>(OURS);
-    delays.push(of_many::<Three>(OURS));
-    delays
-}
 
 const OURS: &str = "lock-etcd";
 const LOCK_RPC: &str = "etcd's Lock RPC";

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, RwLock, Semaphore};
 use crate::bars::{Bar, Bound, Cell, Metric};
 use crate::harness::{Backend, Question};
 use crate::subjects::store::{
-    FREE, HAND_OFF, ON_ONE_NAME, ON_OWN_NAMES, ONE_NAME, OWN_NAMES, READERS, SEMAPHORE, TRY_HELD,
+    FREE, HAND_OFF, ONE_NAME, OWN_NAMES, READERS, SEMAPHORE, TRY_HELD, growth,
 };
 use crate::subjects::{At, PERMIT, PERMITS, READ, Subject, WRITE};
 use crate::workload::{Inside, Workload};
@@ -57,17 +57,14 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
 }
 
 fn questions() -> Vec<Question> {
-    let mut questions = vec![
-        question(FREE, Workload::OwnNames { tasks: 1 }),
-        question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
-    ];
-    questions
-        .extend(ON_OWN_NAMES.map(|(name, tasks)| question(name, Workload::OwnNames { tasks })));
-    let one_name = |tasks, inside| Workload::OneName { tasks, inside };
-    questions
-        .extend(ON_ONE_NAME.map(|(name, tasks)| question(name, one_name(tasks, Inside::Nothing))));
+    let mut questions: Vec<_> =
+        growth().into_iter().map(|question| Question { batch: BATCH, ..question }).collect();
     questions.extend([
-        question("8 tasks on one name, held over a yield", one_name(8, Inside::Yield)),
+        question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
+        question(
+            "8 tasks on one name, held over a yield",
+            Workload::OneName { tasks: 8, inside: Inside::Yield },
+        ),
         question(READERS, Workload::Readers { tasks: 64 }),
         question(SEMAPHORE, Workload::Permits { tasks: 64, permits: PERMITS }),
         question(TRY_HELD, Workload::TryHeld),
@@ -75,6 +72,7 @@ fn questions() -> Vec<Question> {
             name: HAND_OFF,
             workload: Workload::HandOff { settle: Duration::ZERO },
             batch: 1,
+            is_point: false,
         },
     ]);
     questions
@@ -265,7 +263,7 @@ fn requests(names: &[String]) -> Result<Vec<Request>> {
 }
 
 fn question(name: &'static str, workload: Workload) -> Question {
-    Question { name, workload, batch: BATCH }
+    Question { name, workload, batch: BATCH, is_point: false }
 }
 
 fn bar(name: &'static str, question: &'static str, subject: &'static str, at_least: f64) -> Bar {

@@ -7,7 +7,6 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::broken::One;
 use self::counted::Watched;
 use self::peers::{DistributedLock, Rlock, Rslock};
 use self::server::{COMMANDS, IN_SCRIPTS, Server};
@@ -15,7 +14,7 @@ use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
 use crate::subjects::CLIENTS;
-use crate::subjects::store::broken::of_one;
+use crate::subjects::foreign::REDIS_PY;
 use crate::subjects::store::counted::{cycle, waiter};
 use crate::subjects::store::crowd::{self, crowd};
 use crate::subjects::store::{
@@ -24,7 +23,7 @@ use crate::subjects::store::{
 };
 
 mod bare;
-mod broken;
+pub(crate) mod broken;
 mod counted;
 pub(crate) mod leases;
 mod ours;
@@ -67,7 +66,7 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
             ),
         ],
         counts: counts(),
-        delays: of_one::<One>(OURS),
+        delays: broken::delays(),
         ..connected("redis", server).await?
     })
 }
@@ -93,6 +92,7 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
             Box::new(rslock),
             Box::new(rlock),
             Box::new(distributed_lock),
+            REDIS_PY.team(url),
             Box::new(bare),
             Box::new(command),
         ],

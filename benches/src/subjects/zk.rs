@@ -7,16 +7,14 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::broken::{One, Three};
 use self::counted::{Counted, Watched};
 use self::peer::Recipe;
 use self::server::Server;
 use crate::bars::Bound;
 use crate::counts::Count;
-use crate::delays::Delay;
 use crate::harness::Backend;
 use crate::subjects::CLIENTS;
-use crate::subjects::store::broken::{of_many, of_one};
+use crate::subjects::foreign::{CURATOR, KAZOO};
 use crate::subjects::store::counted::{cycle, waiter};
 use crate::subjects::store::crowd::{self, crowd};
 use crate::subjects::store::{
@@ -24,7 +22,7 @@ use crate::subjects::store::{
 };
 
 mod bare;
-mod broken;
+pub(crate) mod broken;
 mod counted;
 pub(crate) mod leases;
 mod meter;
@@ -55,7 +53,7 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
             ),
         ],
         counts: counts(),
-        delays: delays(),
+        delays: broken::delays(),
         ..connected("zk", server).await?
     })
 }
@@ -77,6 +75,8 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         subjects: vec![
             Box::new(Arc::new(ours)),
             Box::new(Arc::new(recipe)),
+            CURATOR.team(url),
+            KAZOO.team(url),
             Box::new(Arc::new(bare)),
             Box::new(Arc::new(command)),
         ],
@@ -89,12 +89,6 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         delays: Vec::new(),
         only: String::new(),
     })
-}
-
-fn delays() -> Vec<Delay> {
-    let mut delays = of_one::<One>(OURS);
-    delays.push(of_many::<Three>(OURS));
-    delays
 }
 
 fn counts() -> Vec<Count> {

@@ -127,7 +127,7 @@ impl Round {
         }
     }
 
-    fn new(cycles: u64, took: Duration, batch: u32, nanos: &[u64]) -> Result<Self> {
+    pub(crate) fn new(cycles: u64, took: Duration, batch: u32, nanos: &[u64]) -> Result<Self> {
         let mut latencies = Histogram::new(SIGNIFICANT_DIGITS)?;
         for nanos in nanos {
             latencies.record(*nanos)?;

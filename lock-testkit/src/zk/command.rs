@@ -96,12 +96,18 @@ pub(crate) fn command(
 
 /// A Java that starts quickly and is small: it never compiles for speed.
 pub(crate) fn java() -> Command {
+    let mut command = bare_java();
+    command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command
+}
+
+/// A Java as it comes.
+pub(crate) fn bare_java() -> Command {
     let mut command = Command::new(tools::installed("java"));
     // Flags for every Java on the machine would be printed, and obeyed.
     for name in ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"] {
         command.env_remove(name);
     }
-    command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
     command
 }
 
