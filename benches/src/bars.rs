@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use crate::harness::{Group, Measured};
+use crate::harness::Group;
+use crate::measured::{Measured, Ratio};
 
-/// A number that has to reach a bar: a ratio of two results of one run.
+/// A number that has to reach a bar: a ratio of two results of one run. Of one question it is that of
+/// the rounds, of two that of the medians.
 ///
 /// No bar is an absolute time: what stands on both sides of a ratio ran on the same machine, under
 /// the same load, in turns.
@@ -50,13 +52,21 @@ pub(crate) struct Verdict {
 impl Bar {
     pub(crate) fn judge(&self, backend: &str, groups: &[Group]) -> Verdict {
         let side = |cell: Cell| {
-            let mut measured = groups
+            let asked = groups
                 .iter()
-                .filter(|group| group.backend == backend && group.question == cell.question)
-                .flat_map(|group| &group.results);
-            self.metric.of(measured.find(|measured| measured.subject == cell.subject)?)
+                .filter(|group| group.backend == backend && group.question == cell.question);
+            let mut measured = asked.flat_map(|group| {
+                group.results.iter().map(move |measured| (group.headline, measured))
+            });
+            measured.find(|(_, measured)| measured.subject == cell.subject)
         };
-        let value = side(self.of).zip(side(self.over)).map(|(of, over)| of / over);
+        let ratio = |(headline, of): (Metric, &Measured), (_, over): (Metric, &Measured)| {
+            if self.of.question == self.over.question && headline == self.metric {
+                return Some(Ratio::of(&of.rounds, &over.rounds)?.median);
+            }
+            Some(self.metric.of(of)? / self.metric.of(over)?)
+        };
+        let value = side(self.of).zip(side(self.over)).and_then(|(of, over)| ratio(of, over));
         Verdict { name: format!("{backend} {}", self.name), value, bound: self.bound }
     }
 }
@@ -113,8 +123,10 @@ mod tests {
             p50_us,
             p99_us: 2.0 * p50_us,
             rate,
-            spread: 1.0,
+            rounds: rate.into_iter().collect(),
+            ratio: None,
             range: p50_us..p50_us,
+            tail: Vec::new(),
         };
         let results = vec![measured("ours", 2.0, Some(30.0)), measured("peer", 8.0, Some(20.0))];
         [Group {
@@ -122,7 +134,7 @@ mod tests {
             question: "free",
             workload: Workload::OwnNames { tasks: 1 },
             headline: Metric::Rate,
-            floor: "peer",
+            base: "peer",
             results,
             failures: Vec::new(),
             others: None,
@@ -156,6 +168,7 @@ mod tests {
         }
         let mut unrated = groups();
         unrated[0].results[0].rate = None;
+        unrated[0].results[0].rounds.clear();
         assert!(!bar(Metric::Rate, "peer", Bound::AtMost(9.0)).judge("local", &unrated).is_ok());
     }
 

@@ -3,11 +3,13 @@
 //! A count does not depend on the machine or its moods, so it is taken once, and a bar for it is a
 //! plain number.
 
-use anyhow::{Context as _, Result};
+use std::time::Duration;
+
+use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use crate::bars::{Bound, Verdict};
-use crate::harness::{Backend, Plan};
+use crate::harness::{Backend, Failure, Plan};
 use crate::progress::Progress;
 
 /// A question that is answered by counting.
@@ -45,6 +47,7 @@ pub(crate) struct Tally {
     pub(crate) question: String,
     pub(crate) units: &'static [&'static str],
     pub(crate) results: Vec<Counts>,
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// What a subject came to, in the order of the units.
@@ -60,34 +63,32 @@ pub(crate) fn run(
     backend: &Backend,
     plan: Plan,
     progress: &Progress,
-) -> Result<(Vec<Tally>, Vec<Verdict>)> {
+) -> (Vec<Tally>, Vec<Verdict>) {
     let (mut tallies, mut verdicts) = (Vec::new(), Vec::new());
     for count in &backend.counts {
         let question = (count.name)(plan);
-        let mut results = Vec::new();
+        let (mut results, mut failures) = (Vec::new(), Vec::new());
         for counted in backend.counted_by(count, plan) {
             let subject = counted.name();
             progress.running(backend.name, &question, subject);
-            let counts = counted
-                .count(runtime, plan)
-                .with_context(|| format!("{}: {question}: {subject}", backend.name));
-            if progress.is_interrupted() {
-                return Ok((tallies, verdicts));
+            match counted.count(runtime, plan) {
+                _ if progress.is_interrupted() => return (tallies, verdicts),
+                Ok(counts) => results.push(Counts { subject, counts }),
+                Err(error) => failures.push(Failure::new(subject, &error)),
             }
-            let counts = counts?;
-            results.push(Counts { subject, counts });
-            progress.step();
+            progress.step(plan.wait + BESIDE);
         }
-        if results.is_empty() {
+        if results.is_empty() && failures.is_empty() {
             continue;
         }
-        let tally = Tally { backend: backend.name, question, units: count.units, results };
+        let tally =
+            Tally { backend: backend.name, question, units: count.units, results, failures };
         if plan.judges_counts {
             verdicts.extend(count.caps.iter().map(|cap| cap.judge(&tally)));
         }
         tallies.push(tally);
     }
-    Ok((tallies, verdicts))
+    (tallies, verdicts)
 }
 
 impl Cap {
@@ -110,6 +111,9 @@ impl Backend {
     }
 }
 
+/// About what one takes that is not the wait, for the progress.
+pub(crate) const BESIDE: Duration = Duration::from_secs(2);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +125,7 @@ mod tests {
             question: "commands".to_owned(),
             units: &["bytes", "commands"],
             results: vec![Counts { subject: "ours", counts: vec![900.0, 5.0] }],
+            failures: Vec::new(),
         };
         let cap = |subject, unit, at_most| Cap { name: "cap", subject, unit, at_most };
         let verdict = cap("ours", "commands", 5.0).judge(&tally);

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use tokio::runtime::Runtime;
 
-use crate::harness::{Backend, Plan};
+use crate::harness::{Backend, Failure, Plan};
 use crate::progress::Progress;
 
 /// Something that breaks, and those to whom it happens.
@@ -32,6 +32,7 @@ pub(crate) struct Lapse {
     pub(crate) backend: &'static str,
     pub(crate) question: &'static str,
     pub(crate) results: Vec<Lapses>,
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// Of one subject, from the shortest to the longest.
@@ -47,48 +48,44 @@ pub(crate) fn run(
     backend: &Backend,
     plan: Plan,
     progress: &Progress,
-) -> Result<Vec<Lapse>> {
+) -> Vec<Lapse> {
     let mut lapses = Vec::new();
     for delay in &backend.delays {
-        let subjects = backend.delayed_by(delay);
-        let mut parts = Vec::new();
-        for subject in subjects {
-            parts.push((subject, Lapses { subject: subject.name(), times: Vec::new() }));
-        }
+        let mut lapse = Lapse::new(backend, delay);
         for _ in 0..plan.episodes {
-            let mut going = Vec::new();
-            for (subject, mut result) in parts {
+            for (subject, result) in backend.delayed_by(delay).iter().zip(&mut lapse.results) {
                 progress.running(backend.name, delay.name, subject.name());
-                let took = subject.once(runtime);
-                if progress.is_interrupted() {
-                    return Ok(lapses);
-                }
-                progress.step();
-                match took {
-                    Ok(took) => {
-                        result.times.push(took);
-                        going.push((subject, result));
+                // One that fails keeps nobody else from answering.
+                if lapse.failures.iter().all(|failure| failure.subject != subject.name()) {
+                    match subject.once(runtime) {
+                        _ if progress.is_interrupted() => return lapses,
+                        Ok(took) => result.times.push(took),
+                        Err(error) => lapse.failures.push(Failure::new(subject.name(), &error)),
                     }
-                    Err(error) => complain(backend, delay, subject, &error),
                 }
+                progress.step(EPISODE);
             }
-            parts = going;
         }
-        let mut results: Vec<_> = parts.into_iter().map(|(_, result)| result).collect();
-        for result in &mut results {
-            result.times.sort_unstable();
-        }
-        if !results.is_empty() {
-            lapses.push(Lapse { backend: backend.name, question: delay.name, results });
+        lapse.results.retain(|result| !result.times.is_empty());
+        lapse.results.iter_mut().for_each(|result| result.times.sort_unstable());
+        if !lapse.results.is_empty() || !lapse.failures.is_empty() {
+            lapses.push(lapse);
         }
     }
-    Ok(lapses)
+    lapses
 }
 
-/// One that fails keeps nobody else from answering.
-fn complain(backend: &Backend, delay: &Delay, subject: &dyn Delayed, error: &Error) {
-    let (backend, question, subject) = (backend.name, delay.name, subject.name());
-    eprintln!("{backend}: {question}: {subject} could not answer: {error:#}");
+impl Lapse {
+    fn new(backend: &Backend, delay: &Delay) -> Self {
+        let subjects = backend.delayed_by(delay).into_iter();
+        let result = |subject: &dyn Delayed| Lapses { subject: subject.name(), times: Vec::new() };
+        Self {
+            backend: backend.name,
+            question: delay.name,
+            results: subjects.map(result).collect(),
+            failures: Vec::new(),
+        }
+    }
 }
 
 impl Lapses {
@@ -112,3 +109,6 @@ impl Backend {
         subjects.filter(|subject| self.wants(delay.name, subject.name())).collect()
     }
 }
+
+/// About what one episode takes, for the progress.
+pub(crate) const EPISODE: Duration = Duration::from_secs(3);

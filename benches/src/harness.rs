@@ -9,7 +9,6 @@
 //! the answer is one to another question. So, as far as the kernel tells and nothing but this
 //! process has work to do, a round in which other processes were busy is repeated.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +17,10 @@ use tokio::runtime::Runtime;
 
 use crate::bars::{Bar, Metric};
 use crate::cores::Apart;
-use crate::counts::Count;
-use crate::delays::Delay;
+use crate::counts::{self, Count};
+use crate::delays::{self, Delay};
 use crate::machine::CpuTime;
+use crate::measured::{Measured, Ratio, median};
 use crate::progress::Progress;
 use crate::subjects::Subject;
 use crate::workload::{Load, Round, Workload};
@@ -29,7 +29,7 @@ use crate::workload::{Load, Round, Workload};
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     pub(crate) subjects: Vec<Box<dyn Contestant>>,
-    /// The subject that the others are compared with in the table.
+    /// The subject that the others are compared with, where it answers.
     pub(crate) floor: &'static str,
     /// Whether all of it runs in this process: then whatever else runs disturbs.
     pub(crate) is_in_process: bool,
@@ -50,17 +50,23 @@ pub(crate) struct Question {
     pub(crate) workload: Workload,
     /// See [`Load::batch`].
     pub(crate) batch: u32,
+    /// Whether it is but a point of how something grows, for which fewer rounds do.
+    pub(crate) is_point: bool,
 }
 
 /// How long it is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     rounds: usize,
+    /// Of what is but a point of how something grows.
+    rounds_of_points: usize,
     round: Duration,
     /// How long one waits whose commands are counted.
     pub(crate) wait: Duration,
-    /// How many leases are held whose memory is counted.
-    pub(crate) leases: usize,
+    /// How many leases are held whose memory is counted, each of these at a time.
+    pub(crate) leases: [usize; 3],
+    /// How many wait for one lock whose requests are counted.
+    pub(crate) waiters: usize,
     /// How often something breaks.
     pub(crate) episodes: usize,
     /// Whether what is counted is enough to be judged.
@@ -75,7 +81,8 @@ pub(crate) struct Group {
     pub(crate) workload: Workload,
     /// The number that the question is about.
     pub(crate) headline: Metric,
-    pub(crate) floor: &'static str,
+    /// The subject that the others are compared with.
+    pub(crate) base: &'static str,
     pub(crate) results: Vec<Measured>,
     pub(crate) failures: Vec<Failure>,
     /// The share of the machine that other processes used, the store's server among them.
@@ -96,20 +103,6 @@ struct Part<'s> {
     subject: &'s dyn Contestant,
     load: Load,
     rounds: Vec<Round>,
-}
-
-/// Medians over the rounds of one subject at one question.
-#[derive(Debug)]
-pub(crate) struct Measured {
-    pub(crate) subject: &'static str,
-    pub(crate) p50_us: f64,
-    pub(crate) p99_us: f64,
-    /// Cycles a second; `None` where the harness sets the pace.
-    pub(crate) rate: Option<f64>,
-    /// The greatest over the least of the rounds, by the number that the question is about.
-    pub(crate) spread: f64,
-    /// Of that number: what nine of ten cycles take, or from the slowest round to the fastest.
-    pub(crate) range: Range<f64>,
 }
 
 /// A [`Subject`] whose type is forgotten: one dynamic call for each round, none inside.
@@ -158,20 +151,22 @@ fn ask(
         show(subject);
         match warm_up(runtime, subject, question, plan.round) {
             Ok(load) => parts.push(Part { place, subject, load, rounds: Vec::new() }),
-            Err(error) => failures.push(Failure::new(subject, &error)),
+            Err(error) => failures.push(Failure::new(subject.name(), &error)),
         }
-        progress.step();
+        progress.step(plan.round);
     }
 
     let mut others = Vec::new();
-    let mut repeats = plan.rounds * REPEATS;
-    while others.len() < plan.rounds && !progress.is_interrupted() {
+    let rounds = plan.rounds_of(question);
+    let mut repeats = rounds * REPEATS;
+    while others.len() < rounds && !progress.is_interrupted() {
         let before = CpuTime::read();
         parts.retain_mut(|part| {
             show(part.subject);
             let round = part.subject.round(runtime, part.load);
-            progress.step();
-            let round = round.map_err(|error| failures.push(Failure::new(part.subject, &error)));
+            progress.step(plan.round);
+            let round =
+                round.map_err(|error| failures.push(Failure::new(part.subject.name(), &error)));
             round.map(|round| part.rounds.push(round)).is_ok()
         });
         let next = parts.len().min(1);
@@ -182,7 +177,7 @@ fn ask(
             repeats -= 1;
             others.pop();
             parts.iter_mut().for_each(|part| drop(part.rounds.pop()));
-            progress.back(parts.len());
+            progress.back(plan.round * parts.len() as u32);
         }
     }
     let others = others.into_iter().collect::<Option<Vec<f64>>>().map(median);
@@ -192,18 +187,30 @@ fn ask(
     let measured = |part: &Part<'_>| {
         Measured::new(part.subject.name(), question.workload, headline, &part.rounds)
     };
-    let results = parts.iter().map(measured).collect();
+    let mut results: Vec<_> = parts.iter().map(measured).collect();
+    let base = compare(&mut results, backend.floor);
     Ok(Group {
         backend: backend.name,
         question: question.name,
         workload: question.workload,
         headline,
-        floor: backend.floor,
+        base,
         results,
         failures,
         others,
         is_disturbed: backend.is_disturbed_by(others),
     })
+}
+
+/// Compares all with the floor, or with the first if that does not answer; returns who that is.
+fn compare(results: &mut [Measured], floor: &'static str) -> &'static str {
+    let Some(first) = results.first() else { return floor };
+    let base = results.iter().find(|measured| measured.subject == floor).unwrap_or(first);
+    let (base, rounds) = (base.subject, base.rounds.clone());
+    for measured in results.iter_mut().filter(|measured| measured.subject != base) {
+        measured.ratio = Ratio::of(&measured.rounds, &rounds);
+    }
+    base
 }
 
 /// Lets the subject run for a while, and finds the load that lasts `round`.
@@ -231,14 +238,17 @@ fn scaled(batches: u32, factor: f64) -> u32 {
 }
 
 impl Backend {
-    /// How many steps of the progress bar it takes.
-    pub(crate) fn steps(&self, plan: Plan) -> u64 {
-        let subjects = self.questions.iter().map(|question| self.subjects_of(question).len());
+    /// About how long it takes.
+    pub(crate) fn expected(&self, plan: Plan) -> Duration {
+        let rounds = self
+            .questions
+            .iter()
+            .map(|question| self.subjects_of(question).len() * (plan.rounds_of(question) + 1));
         let counted = self.counts.iter().map(|count| self.counted_by(count, plan).len());
         let delayed = self.delays.iter().map(|delay| self.delayed_by(delay).len());
-        let rounds = subjects.sum::<usize>() * (plan.rounds + 1);
-        let once = counted.sum::<usize>() + delayed.sum::<usize>() * plan.episodes;
-        (rounds + once) as u64
+        plan.round * rounds.sum::<usize>() as u32
+            + (plan.wait + counts::BESIDE) * counted.sum::<usize>() as u32
+            + delays::EPISODE * (delayed.sum::<usize>() * plan.episodes) as u32
     }
 
     /// Whether `only` wants this.
@@ -267,61 +277,35 @@ impl Question {
 }
 
 impl Plan {
+    fn rounds_of(self, question: &Question) -> usize {
+        if question.is_point { self.rounds_of_points } else { self.rounds }
+    }
+
     pub(crate) const FULL: Self = Self {
         rounds: 15,
+        rounds_of_points: 5,
         round: Duration::from_millis(200),
         wait: Duration::from_secs(10),
-        leases: 10_000,
+        leases: [1, 100, 10_000],
+        waiters: 1_000,
         episodes: 7,
         judges_counts: true,
     };
     pub(crate) const QUICK: Self = Self {
         rounds: 3,
+        rounds_of_points: 1,
         round: Duration::from_millis(20),
         wait: Duration::from_secs(1),
-        leases: 500,
+        leases: [1, 10, 500],
+        waiters: 100,
         episodes: 1,
         judges_counts: false,
     };
 }
 
 impl Failure {
-    fn new(subject: &dyn Contestant, error: &anyhow::Error) -> Self {
-        Self { subject: subject.name(), why: format!("{error:#}") }
-    }
-}
-
-impl Measured {
-    fn new(subject: &'static str, workload: Workload, headline: Metric, rounds: &[Round]) -> Self {
-        let median_of = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect());
-        let of_headline = |round: &Round| match headline {
-            Metric::P50 => round.quantile_us(0.5),
-            Metric::Rate => round.rate(),
-        };
-        let range = match headline {
-            Metric::P50 => {
-                median_of(&|round| round.quantile_us(0.05))..median_of(&|round| {
-                    round.quantile_us(0.95)
-                })
-            }
-            Metric::Rate => {
-                let rates = || rounds.iter().map(Round::rate);
-                rates().fold(f64::NAN, f64::min)..rates().fold(f64::NAN, f64::max)
-            }
-        };
-        Self {
-            subject,
-            range,
-            p50_us: median_of(&|round| round.quantile_us(0.5)),
-            p99_us: median_of(&|round| round.quantile_us(0.99)),
-            rate: (!workload.is_paced()).then(|| median_of(&Round::rate)),
-            spread: spread(rounds.iter().map(of_headline)),
-        }
-    }
-
-    /// Whether the rounds differ so much that the median says little.
-    pub(crate) fn is_noisy(&self) -> bool {
-        self.spread > CALM
+    pub(crate) fn new(subject: &'static str, error: &anyhow::Error) -> Self {
+        Self { subject, why: format!("{error:#}") }
     }
 }
 
@@ -341,22 +325,6 @@ impl<S: Subject> Contestant for Arc<S> {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-    match (values.get(low), values.get(high)) {
-        (Some(low), Some(high)) => f64::midpoint(*low, *high),
-        _ => f64::NAN,
-    }
-}
-
-fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    values.clone().fold(f64::NAN, f64::max) / values.fold(f64::NAN, f64::min)
-}
-
-/// The greatest ratio between the rounds of one result that is no noise.
-pub(crate) const CALM: f64 = 1.3;
-
 /// The greatest share of the machine that others may use.
 pub(crate) const QUIET: f64 = 0.1;
 
@@ -368,19 +336,6 @@ const GREATEST_STEP: f64 = 8.0;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn median_is_the_middle() {
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
-        assert!(median(Vec::new()).is_nan());
-    }
-
-    #[test]
-    fn spread_is_the_greatest_over_the_least() {
-        assert_eq!(spread([4.0, 2.0, 3.0].into_iter()), 2.0);
-        assert_eq!(spread([4.0].into_iter()), 1.0);
-    }
 
     #[test]
     fn load_grows_within_bounds() {

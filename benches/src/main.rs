@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -23,6 +23,7 @@ mod counts;
 mod delays;
 mod harness;
 mod machine;
+mod measured;
 mod progress;
 mod report;
 mod subjects;
@@ -55,6 +56,15 @@ struct Cli {
     /// Only takes a lock and never gives it back: a process of its own that is killed.
     #[arg(long, hide = true, num_args = 2, value_names = ["SUBJECT", "URL"])]
     hold_for_ever: Vec<String>,
+
+    /// Also compares with the report of an earlier run; with `--check`, fails where they differ by more
+    /// than they said they might.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+
+    /// Also puts the report where the repository keeps the latest, and its figures into the README.
+    #[arg(long, conflicts_with_all = ["quick", "only", "backends"])]
+    keep: bool,
 
     /// Where the report goes.
     #[arg(long, value_name = "FILE", default_value_os_t = default_output())]
@@ -92,18 +102,14 @@ fn run(cli: &Cli) -> Result<()> {
         date: SystemTime::now(),
         quick: cli.quick,
     };
-    let progress = Progress::new(backends.iter().map(|backend| backend.steps(plan)).sum())?;
+    let expected = backends.iter().map(|backend| backend.expected(plan)).sum();
+    eprintln!("this takes about {}", spell(expected));
+    let progress = Progress::new(expected)?;
     progress.end_on_interrupt(&runtime);
-    for backend in backends.iter().take_while(|_| !progress.is_interrupted()) {
-        let groups = harness::run(&runtime, backend, plan, &progress)?;
-        report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
-        report.groups.extend(groups);
-
-        let (tallies, verdicts) = counts::run(&runtime, backend, plan, &progress)?;
-        report.tallies.extend(tallies);
-        report.verdicts.extend(verdicts);
-        report.lapses.extend(delays::run(&runtime, backend, plan, &progress)?);
-    }
+    let measured = backends
+        .iter()
+        .take_while(|_| !progress.is_interrupted())
+        .try_for_each(|backend| measure(&runtime, backend, plan, &progress, &mut report));
     progress.finish();
     if !cli.only.is_empty() {
         report.verdicts.retain(|verdict| verdict.value.is_some());
@@ -112,7 +118,12 @@ fn run(cli: &Cli) -> Result<()> {
     report.write(&cli.output)?;
     print!("{report}");
     println!("report: {}", cli.output.display());
+    let again = cli.against.as_deref().map(|then| report.again(then)).transpose()?;
+    if let Some(again) = &again {
+        print!("{again}");
+    }
 
+    measured?;
     if progress.is_interrupted() {
         bail!("interrupted; the report has what was measured until then");
     }
@@ -120,10 +131,42 @@ fn run(cli: &Cli) -> Result<()> {
     if !failed.is_empty() {
         bail!("{} could not answer: {}", count(failed.len(), "subject"), failed.join("; "));
     }
+    if cli.keep {
+        report.keep(root())?;
+    }
+    if cli.check && again.is_some_and(|again| !again.is_same()) {
+        bail!("the two runs differ by more than they said they might");
+    }
     let missed = report.missed();
     if cli.check && !missed.is_empty() {
         bail!("{} missed: {}", count(missed.len(), "bar"), missed.join("; "));
     }
+    Ok(())
+}
+
+/// To the minute, or to the second of what is shorter.
+fn spell(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => count(seconds as usize, "second"),
+        seconds => count(seconds.div_ceil(60) as usize, "minute"),
+    }
+}
+
+/// All of one backend.
+fn measure(
+    runtime: &Runtime,
+    backend: &Backend,
+    plan: Plan,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let groups = harness::run(runtime, backend, plan, progress)?;
+    report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
+    report.groups.extend(groups);
+    let (tallies, verdicts) = counts::run(runtime, backend, plan, progress);
+    report.tallies.extend(tallies);
+    report.verdicts.extend(verdicts);
+    report.lapses.extend(delays::run(runtime, backend, plan, progress));
     Ok(())
 }
 
@@ -143,8 +186,13 @@ fn backends(wanted: &[String], runtime: &Runtime) -> Result<Vec<Backend>> {
 }
 
 fn default_output() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    root.parent().unwrap_or(root).join("target/bench/report.json")
+    root().join("target/bench/report.json")
+}
+
+/// Of the repository.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
 
 fn count(count: usize, what: &str) -> String {
@@ -163,5 +211,11 @@ mod tests {
         let cli = Cli::parse_from(["bench", "--quick", "local", "--check"]);
         assert!(cli.quick && cli.check && cli.backends == ["local"]);
         assert!(Cli::try_parse_from(["bench", "nosuch"]).is_err());
+    }
+
+    #[test]
+    fn times_are_spelled_as_people_do() {
+        let spelled = [1, 59, 60, 61, 1_800].map(|seconds| spell(Duration::from_secs(seconds)));
+        assert_eq!(spelled, ["1 second", "59 seconds", "1 minute", "2 minutes", "30 minutes"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,10 +16,10 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A bar of `steps` rounds.
-    pub(crate) fn new(steps: u64) -> Result<Self> {
+    /// For what takes about so long.
+    pub(crate) fn new(expected: Duration) -> Result<Self> {
         let style = ProgressStyle::with_template(TEMPLATE).context("BUG: the template is bad")?;
-        let bar = ProgressBar::new(steps).with_style(style.progress_chars("=> "));
+        let bar = ProgressBar::new(millis(expected)).with_style(style.progress_chars("=> "));
         Ok(Self { bar, is_interrupted: Arc::default() })
     }
 
@@ -45,14 +46,14 @@ impl Progress {
         self.bar.set_message(format!("{backend}: {question}: {subject}"));
     }
 
-    /// A round has ended.
-    pub(crate) fn step(&self) {
-        self.bar.inc(1);
+    /// Something has ended that was to take so long.
+    pub(crate) fn step(&self, expected: Duration) {
+        self.bar.inc(millis(expected));
     }
 
-    /// So many rounds have to be repeated.
-    pub(crate) fn back(&self, steps: usize) {
-        self.bar.dec(steps as u64);
+    /// As much has to be repeated.
+    pub(crate) fn back(&self, expected: Duration) {
+        self.bar.dec(millis(expected));
     }
 
     pub(crate) fn finish(&self) {
@@ -60,6 +61,10 @@ impl Progress {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// As a shell tells of it.
 const INTERRUPTED: i32 = 130;
-const TEMPLATE: &str = "[{bar:24}] {pos}/{len}, {eta} left  {wide_msg}";
+const TEMPLATE: &str = "[{bar:24}] {percent} %, {eta} left  {wide_msg}";

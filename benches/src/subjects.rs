@@ -13,7 +13,7 @@ mod etcd;
 mod foreign;
 mod local;
 mod redis;
-mod store;
+pub(crate) mod store;
 mod zk;
 
 /// One way to take and give back named locks: ours, a peer's, or the floor beneath both.
@@ -103,8 +103,13 @@ pub(crate) const BACKENDS: &[(&str, MakeBackend)] = &[
     ("redis", redis::backend),
     ("etcd", etcd::backend),
     ("zk", zk::backend),
+    ("redis-far", redis::far),
+    ("etcd-far", etcd::far),
     ("zk-far", zk::far),
 ];
+
+/// How the name of one ends whose server stands at the end of a link.
+pub(crate) const FAR: &str = "-far";
 
 pub(crate) fn names() -> Vec<&'static str> {
     BACKENDS.iter().map(|(name, _)| *name).collect()
@@ -114,6 +119,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) async fn hold(arguments: &[String]) -> Result<()> {
     let work = Work::read(arguments)?;
     let costs = match work.url.split_once("://") {
+        Some(("local", _)) => local::leases::hold(&work).await?,
         Some(("etcd", _)) => etcd::leases::hold(&work).await?,
         Some(("zk", _)) => zk::leases::hold(&work).await?,
         _ => redis::leases::hold(&work).await?,

@@ -61,7 +61,9 @@ impl RedisDriver {
     async fn acquire(&self, seat: &Seat, wait: &str) -> Result<Standing> {
         let ttl = seat.ttl_ms.to_string();
         let is_plain = seat.mode == Mode::Exclusive && wait != CHECK;
-        let rest = [&ModeWord(seat.mode).to_string(), " ", wait, &self.channel].concat();
+        let mut rest = String::with_capacity(16 + wait.len() + self.channel.len());
+        write!(rest, "{} {wait}{}", ModeWord(seat.mode), self.channel)
+            .expect("BUG: a string takes all");
         let args = [seat.value(), &ttl, if is_plain { "x" } else { "" }, &rest];
         match self.client.run(Script::Acquire, &seat.keys, &args, seat.ttl_ms).await? {
             Reply::Number(0) => Ok(Standing::Busy),

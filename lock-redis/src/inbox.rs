@@ -64,6 +64,9 @@ impl Inbox {
     ///
     /// When the store does not let us listen.
     pub(crate) async fn ready(&self) -> Result<()> {
+        if *self.state.borrow() == State::Listening {
+            return Ok(());
+        }
         let mut state = self.state.subscribe();
         // What was forbidden a while ago may be allowed again.
         if matches!(*state.borrow(), State::Forbidden(_)) {

@@ -13,7 +13,7 @@ use crate::keys::{Keys, OWNER_LEN, value};
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) keys: Keys,
-    value: Box<str>,
+    value: String,
     pub(crate) ttl_ms: u64,
     pub(crate) mode: Mode,
     /// Whether the lock was granted at once, so that perhaps nobody else stands there.
@@ -47,7 +47,7 @@ impl Seat {
         });
         Self {
             keys: Keys::new(prefix, entry.name()),
-            value: value(entry.id(), entry.since(), request.owner()).into(),
+            value: value(entry.id(), entry.since(), request.owner()),
             ttl_ms: u64::try_from(request.ttl().as_duration().as_millis()).unwrap_or(u64::MAX),
             mode: request.mode(),
             was_free: AtomicBool::new(false),

@@ -11,7 +11,6 @@ use crate::driver::{Driver, Entry, Standing};
 use crate::engine::Shared;
 use crate::engine_lease::{EngineLease, Grant};
 use crate::keeper::Tenure;
-use crate::lanes::Lane;
 use crate::pace::Pace;
 use crate::rt::sleep;
 use crate::tally::Job;
@@ -192,12 +191,7 @@ impl<D: Driver> Acquisition<D> {
         let mut unknown = false;
         let mut asked = None;
         for attempt in 1.. {
-            let turn = tokio::select! {
-                biased;
-                stop = self.stops(seat) => Err(stop),
-                turn = self.turn(Lane::Command) => turn.map_err(Stop::Failed),
-            };
-            let turn = match turn {
+            let turn = match self.turn_unless_stopped(seat).await {
                 Ok(turn) => turn,
                 Err(_) if unknown => return Err(self.unknown_outcome()),
                 Err(Stop::Abandoned) => return Ok(None),
@@ -208,7 +202,11 @@ impl<D: Driver> Acquisition<D> {
             let sent = BootInstant::now();
             let command = self.shared.driver.enqueue(&seat.session, &self.entry);
             let first = *asked.get_or_insert(sent);
-            let error = match self.shared.at_its_turn(turn, command, self.ttl()).await {
+            let error = match self
+                .shared
+                .at_its_turn(turn, BootInstant::FAR, command, self.ttl())
+                .await
+            {
                 // The first place, if there was one, may have ended: whoever waits at another one has
                 // to know that others went before.
                 Ok(_) if unknown && self.may_have_ended(seat, first) => {

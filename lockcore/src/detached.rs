@@ -18,7 +18,7 @@ where
     F::Output: Send,
 {
     work: Option<Pin<Box<F>>>,
-    departure: Arc<Departure>,
+    departure: Option<Arc<Departure>>,
     runtime: Handle,
 }
 
@@ -38,8 +38,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send,
 {
-    /// Work that goes on on `runtime`, and is told so by `departure`.
-    pub(crate) fn new(work: F, departure: Arc<Departure>, runtime: Handle) -> Self {
+    /// Work that goes on on `runtime`, and is told so by `departure` if it wants to know.
+    pub(crate) fn new(work: F, departure: Option<Arc<Departure>>, runtime: Handle) -> Self {
         Self { work: Some(Box::pin(work)), departure, runtime }
     }
 }
@@ -91,7 +91,9 @@ where
         let this = &mut *self;
         // It has timers, and the caller may be outside any runtime.
         let _context = Handle::try_current().is_err().then(|| this.runtime.enter());
-        this.departure.polled.store(BootInstant::now().as_nanos(), SeqCst);
+        if let Some(departure) = &this.departure {
+            departure.polled.store(BootInstant::now().as_nanos(), SeqCst);
+        }
         let work = this.work.as_mut().expect("BUG: a future is not polled after its end");
         let output = ready!(work.as_mut().poll(cx));
         this.work = None;
@@ -106,7 +108,9 @@ where
 {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            self.departure.happen();
+            if let Some(departure) = &self.departure {
+                departure.happen();
+            }
             self.runtime.spawn(async move { drop(work.await) });
         }
     }

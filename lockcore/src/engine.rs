@@ -150,7 +150,7 @@ impl<D: Driver> Engine<D> {
         let entry = Arc::new(Entry::new(request, waits)?);
         let departure = Arc::<Departure>::default();
         let work = Acquisition::new(shared.clone(), entry, departure.clone(), job).run();
-        let lease = Detached::new(work, departure, shared.runtime.clone()).await?;
+        let lease = Detached::new(work, Some(departure), shared.runtime.clone()).await?;
         Ok(lease.map(|lease| Box::new(lease) as _))
     }
 }
@@ -172,21 +172,19 @@ impl<D: Driver> Shared<D> {
         command: impl Future<Output = Result<T>>,
         ttl: Ttl,
     ) -> Result<T> {
-        let limit = self.config.request_timeout;
-        timeout(limit, command).await.unwrap_or_else(|_| {
-            let until = BootInstant::now().saturating_add(ttl.as_duration());
-            Err(Error::indeterminate(until, format!("the store did not answer within {limit:?}")))
-        })
+        within(self.config.request_timeout, command, ttl).await
     }
 
-    /// [`Shared::limited`] for a command whose turn it is.
+    /// [`Shared::limited`] for a command whose turn it is, and that is of use before `until`.
     pub(crate) async fn at_its_turn<T>(
         &self,
         turn: Turn<'_>,
+        until: BootInstant,
         command: impl Future<Output = Result<T>>,
         ttl: Ttl,
     ) -> Result<T> {
-        let outcome = self.limited(command, ttl).await;
+        let limit = self.config.request_timeout.min(until.saturating_since(turn.sent()));
+        let outcome = within(limit, command, ttl).await;
         let is_silence = |error: &Error| {
             matches!(error.kind(), ErrorKind::Indeterminate | ErrorKind::Unavailable)
         };
@@ -307,6 +305,17 @@ impl<D: Driver> Engine<D> {
     fn at(&self, error: Error, operation: &'static str) -> Error {
         error.at(self.shared.driver.guarantees().backend(), operation)
     }
+}
+
+async fn within<T>(
+    limit: Duration,
+    command: impl Future<Output = Result<T>>,
+    ttl: Ttl,
+) -> Result<T> {
+    timeout(limit, command).await.unwrap_or_else(|_| {
+        let until = BootInstant::now().saturating_add(ttl.as_duration());
+        Err(Error::indeterminate(until, format!("the store did not answer within {limit:?}")))
+    })
 }
 
 impl<D: Driver> Clone for Engine<D> {

@@ -276,7 +276,7 @@ impl<D: Driver> Lease for EngineLease<D> {
                 outcome => outcome,
             }
         };
-        let outcome = Detached::new(work, Arc::default(), grant.shared.runtime.clone()).await;
+        let outcome = Detached::new(work, None, grant.shared.runtime.clone()).await;
         match outcome {
             Ok(Withdrawn::Removed) => Ok(Released::new(grant.token)),
             Ok(Withdrawn::Absent) => {

@@ -143,15 +143,14 @@ impl<S> Schedule<S> {
     }
 
     fn put(&self, tenure: &Arc<Tenure<S>>, at: BootInstant) {
-        {
-            let mut due = self.due();
-            if !tenure.renews.load(SeqCst) {
-                return;
-            }
-            tenure.due.store(at.as_nanos(), SeqCst);
-            due.insert((at, tenure.number.load(SeqCst)), Arc::downgrade(tenure));
+        let mut due = self.due();
+        if !tenure.renews.load(SeqCst) {
+            return;
         }
-        if at.as_nanos() < self.alarm.load(SeqCst) {
+        tenure.due.store(at.as_nanos(), SeqCst);
+        due.insert((at, tenure.number.load(SeqCst)), Arc::downgrade(tenure));
+        if at.as_nanos() < self.alarm.fetch_min(at.as_nanos(), SeqCst) {
+            drop(due);
             self.changed.notify_one();
         }
     }
@@ -174,7 +173,13 @@ impl<S> Schedule<S> {
             horizon = horizon.max(now.saturating_add(tenure.ttl.renewal_period() / COALESCE));
             batch.push(tenure);
         }
-        let next = due.first_key_value().map_or(BootInstant::FAR, |((at, _), _)| *at);
+        let mut next = due.first_key_value().map_or(BootInstant::FAR, |((at, _), _)| *at);
+        // Of one that is still to come nothing may be left that is due then. It stays: whoever takes
+        // and gives back locks in quick succession would set it anew, and wake us, each time.
+        let alarm = BootInstant::from_nanos(self.alarm.load(SeqCst));
+        if alarm > now {
+            next = next.min(alarm);
+        }
         // Under the mutex: whoever puts in something earlier sees this alarm, or we see it.
         self.alarm.store(next.as_nanos(), SeqCst);
         Taken { batch, lost, next }
@@ -296,3 +301,32 @@ fn pause(period: Duration) -> Duration {
 
 /// What is due within this fraction of a period goes along.
 const COALESCE: u32 = 8;
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_that_was_set_stays_until_it_is_over() {
+        let schedule = Arc::new(Schedule {
+            due: Mutex::default(),
+            numbers: AtomicU64::new(1),
+            alarm: AtomicU64::new(BootInstant::FAR.as_nanos()),
+            changed: Notify::new(),
+            is_over: AtomicBool::new(false),
+        });
+        let (keeper, now) = (Keeper { schedule: schedule.clone() }, BootInstant::now());
+        let held = || Arc::new(Tenure::new(Arc::new(()), Ttl::DEFAULT, BootInstant::now()));
+        let (first, second) = (held(), held());
+        keeper.keep(&first);
+        let due = BootInstant::from_nanos(first.due.load(SeqCst));
+        keeper.stop(&first);
+        assert_eq!(schedule.take_due(now).next, due, "though nothing is due then");
+        keeper.keep(&second);
+        assert_eq!(schedule.alarm.load(SeqCst), due.as_nanos(), "so the loop sleeps on");
+        let later = schedule.take_due(due);
+        assert_eq!(later.next.as_nanos(), second.due.load(SeqCst));
+        keeper.stop(&second);
+        assert_eq!(schedule.take_due(later.next).next, BootInstant::FAR);
+    }
+}

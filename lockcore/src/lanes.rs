@@ -65,6 +65,8 @@ pub(crate) struct Turn<'l> {
     lane: Lane,
     number: u64,
     sent: BootInstant,
+    /// Whether the store has answered, once the command is over.
+    has_answer: Option<bool>,
 }
 
 impl Lanes {
@@ -85,10 +87,14 @@ impl Lanes {
 
     /// Goes at once, however many are under way.
     pub(crate) fn pass(&self, lane: Lane) -> Turn<'_> {
+        let sent = BootInstant::now();
+        self.sets_out(&mut self.state(), lane, sent)
+    }
+
+    /// Goes, if nobody has to wait.
+    pub(crate) fn at_once(&self, lane: Lane) -> Option<Turn<'_>> {
         let (sent, mut state) = (BootInstant::now(), self.state());
-        let number = state.number();
-        state.under_way(lane).insert(number, sent);
-        Turn { lanes: self, lane, number, sent }
+        state.is_open(lane).then(|| self.sets_out(&mut state, lane, sent))
     }
 
     /// Waits until the command may be sent. Whoever waits is polled once in a `tick`, so that it is not
@@ -99,16 +105,14 @@ impl Lanes {
     /// [`ErrorKind::Unavailable`]: nobody had an answer for as long as a command may take.
     pub(crate) async fn turn(&self, lane: Lane, tick: Duration) -> Result<Turn<'_>> {
         let begun = BootInstant::now();
-        let signal = Arc::<Notify>::default();
-        let mut turn = {
+        let (mut turn, signal) = {
             let mut state = self.state();
-            let number = state.number();
-            if state.has_room(lane) && state.waiting(lane).is_empty() {
-                state.under_way(lane).insert(number, begun);
-            } else {
-                state.waiting(lane).insert(number, signal.clone());
+            if state.is_open(lane) {
+                return Ok(self.sets_out(&mut state, lane, begun));
             }
-            Turn { lanes: self, lane, number, sent: begun }
+            let (number, signal) = (state.number(), Arc::<Notify>::default());
+            state.waiting(lane).insert(number, signal.clone());
+            (Turn { lanes: self, lane, number, sent: begun, has_answer: None }, signal)
         };
         while !turn.may_go() {
             tokio::select! {
@@ -137,6 +141,12 @@ impl Lanes {
         let mut state = self.state();
         let busy = state.busy.len();
         state.pressure.silent(sent, BootInstant::now(), busy);
+    }
+
+    fn sets_out(&self, state: &mut State, lane: Lane, sent: BootInstant) -> Turn<'_> {
+        let number = state.number();
+        state.under_way(lane).insert(number, sent);
+        Turn { lanes: self, lane, number, sent, has_answer: None }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,6 +180,11 @@ impl State {
             Lane::Withdrawal | Lane::Command => self.busy.len() < self.pressure.limit,
             Lane::Look => self.looking.len() < LOOKS.min(self.pressure.limit),
         }
+    }
+
+    /// Whether a command may be sent though nobody has let it in.
+    fn is_open(&mut self, lane: Lane) -> bool {
+        self.has_room(lane) && self.waiting(lane).is_empty()
     }
 
     fn let_in(&mut self, now: BootInstant) {
@@ -231,21 +246,27 @@ impl Turn<'_> {
         !self.lanes.state().waiting(self.lane).contains_key(&self.number)
     }
 
+    /// When it was let in.
+    pub(crate) fn sent(&self) -> BootInstant {
+        self.sent
+    }
+
     /// The command is over: the store has answered it, or has not.
-    pub(crate) fn ends(self, has_answer: bool) {
-        let now = BootInstant::now();
-        let mut state = self.lanes.state();
-        let busy = state.busy.len();
-        state.pressure.ended(self.sent, now, has_answer, self.lanes.patience, busy);
+    pub(crate) fn ends(mut self, has_answer: bool) {
+        self.has_answer = Some(has_answer);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut state = self.lanes.state();
+        let (now, mut state) = (BootInstant::now(), self.lanes.state());
+        if let Some(has_answer) = self.has_answer {
+            let busy = state.busy.len();
+            state.pressure.ended(self.sent, now, has_answer, self.lanes.patience, busy);
+        }
         state.waiting(self.lane).remove(&self.number);
         state.under_way(self.lane).remove(&self.number);
-        state.let_in(BootInstant::now());
+        state.let_in(now);
     }
 }
 

@@ -1,6 +1,6 @@
 //! How drivers write down what a store has to keep: names, owners and modes as plain ASCII words.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Claim, Entry, FencingToken, Mode, OwnerLabel};
@@ -8,8 +8,13 @@ use crate::{Claim, Entry, FencingToken, Mode, OwnerLabel};
 /// Appends `text` to `out`: letters, digits and the bytes of `plain` as they are, every other byte as
 /// `%XX`. Injective as long as `plain` has no `%`, so that [`unescape`] gives it back.
 pub fn escape(out: &mut String, text: &str, plain: &[u8]) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
+    // As most are.
+    if text.bytes().all(is_plain) {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+        if is_plain(byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -66,8 +71,7 @@ impl fmt::Display for ModeWord {
 /// Appends since when an entry stands, in milliseconds of Unix time, a blank, and its owner.
 pub fn write_origin(out: &mut String, since: SystemTime, owner: Option<&OwnerLabel>) {
     let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    out.push_str(&since.to_string());
-    out.push(' ');
+    write!(out, "{since} ").expect("BUG: a string takes all");
     if let Some(owner) = owner {
         escape(out, owner.as_str(), b"._/-");
     }

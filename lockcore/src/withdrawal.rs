@@ -49,25 +49,16 @@ impl<D: Driver> Withdrawal<D> {
         shared: &Arc<Shared<D>>,
         until: BootInstant,
     ) -> Result<Withdrawn> {
-        let ttl = self.entry.request().ttl();
-        let unheard = || {
-            let forgotten = BootInstant::now().saturating_add(ttl.as_duration() * 2);
-            Error::indeterminate(forgotten, "the store did not answer until the deadline")
-        };
         // Somebody may want the lock, and there are no more of these than callers.
         let turn = shared.lanes.pass(Lane::Withdrawal);
-        let error = match timeout(until.remaining(), self.attempt(shared, turn)).await {
-            Ok(Ok(withdrawn)) => {
+        let error = match self.attempt(shared, turn, until).await {
+            Ok(withdrawn) => {
                 self.end(shared).await;
                 return Ok(withdrawn);
             }
-            Ok(Err(error)) => error,
-            Err(_) => {
-                // It is under way, and may be applied.
-                self.unknown = true;
-                unheard()
-            }
+            Err(error) => error,
         };
+        let ttl = self.entry.request().ttl();
         let (to, outcome) = oneshot::channel();
         self.report = Some(to);
         shared.retry(self, error);
@@ -75,7 +66,11 @@ impl<D: Driver> Withdrawal<D> {
         match timeout(until.remaining(), outcome).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Error::indeterminate(until, "the runtime of this client has ended")),
-            Err(_) => Err(unheard()),
+            Err(_) => {
+                let forgotten = BootInstant::now().saturating_add(ttl.as_duration() * 2);
+                let message = "the store did not answer until the deadline";
+                Err(Error::indeterminate(forgotten, message))
+            }
         }
     }
 
@@ -115,12 +110,17 @@ impl<D: Driver> Withdrawal<D> {
     async fn attempt_in_turn(&mut self, shared: &Shared<D>) -> Result<Withdrawn> {
         let ttl = self.entry.request().ttl();
         let turn = shared.lanes.turn(Lane::Withdrawal, ttl.renewal_period()).await?;
-        self.attempt(shared, turn).await
+        self.attempt(shared, turn, BootInstant::FAR).await
     }
 
-    async fn attempt(&mut self, shared: &Shared<D>, turn: Turn<'_>) -> Result<Withdrawn> {
+    async fn attempt(
+        &mut self,
+        shared: &Shared<D>,
+        turn: Turn<'_>,
+        until: BootInstant,
+    ) -> Result<Withdrawn> {
         let command = shared.driver.withdraw(&self.session, &self.entry);
-        match shared.at_its_turn(turn, command, self.entry.request().ttl()).await {
+        match shared.at_its_turn(turn, until, command, self.entry.request().ttl()).await {
             // It was there before an attempt whose answer is missing: that attempt took it.
             Ok(Withdrawn::Absent) if self.unknown => Ok(Withdrawn::Removed),
             Ok(withdrawn) => Ok(withdrawn),

@@ -3,13 +3,14 @@
 use anyhow::Result;
 use maud::{Markup, PreEscaped, html};
 
+use super::Report;
 use super::plot::{self, Line};
-use super::{Report, rate};
+use super::text::rate;
 use crate::workload::{Inside, Workload};
 
 /// What becomes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Axis {
+pub(super) enum Axis {
     OwnNames,
     OneName,
 }
@@ -40,9 +41,8 @@ impl Report {
     pub(super) fn growth(&self) -> Result<Markup> {
         let mut parts = Vec::new();
         for axis in Axis::ALL {
-            let lines = self.lines(axis);
-            if !lines.is_empty() {
-                parts.push((axis, plot::lines(&lines, rate)?, lines));
+            if let Some(plot) = self.growth_plot(axis)? {
+                parts.push((axis, plot, self.lines(axis)));
             }
         }
         Ok(html! {
@@ -73,6 +73,12 @@ impl Report {
                 }
             }
         })
+    }
+
+    /// One axis of it, if anything was asked along it.
+    pub(super) fn growth_plot(&self, axis: Axis) -> Result<Option<String>> {
+        let lines = self.lines(axis);
+        (!lines.is_empty()).then(|| plot::lines(&lines, rate)).transpose()
     }
 
     /// One for each backend that was asked for more than one number of tasks.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::facts::FACTS;
+use super::Report;
 use super::plot::{self, COLORS, Dot, Side};
-use super::{Report, bound, of, rate, tally_rows, time};
+use super::text::{bound, group_rows, of, rate, tally_rows, time};
 use crate::bars::Metric;
 use crate::delays::{Lapse, Lapses};
-use crate::harness::{CALM, Group, Measured, QUIET};
+use crate::harness::{Failure, Group, QUIET};
+use crate::measured::{CALM, Measured};
 
 impl Report {
     /// The page.
@@ -20,7 +21,7 @@ impl Report {
         for question in self.questions() {
             questions.push(self.question(question)?);
         }
-        let (growth, broken) = (self.growth()?, self.broken()?);
+        let (growth, tails, broken) = (self.growth()?, self.tails()?, self.broken()?);
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -42,9 +43,11 @@ impl Report {
                         }
                     }
                     (self.choice())
-                    (growth)
-                    @for question in &questions { (question) }
                     (broken)
+                    (growth)
+                    (tails)
+                    @for question in &questions { (question) }
+                    (self.far())
                     (self.counted())
                     (self.judged())
                     (method())
@@ -65,60 +68,6 @@ impl Report {
         let mut seen = BTreeSet::new();
         let backends = self.groups.iter().map(|group| group.backend);
         backends.filter(|backend| seen.insert(*backend)).collect()
-    }
-
-    /// Ours, of every backend, at the questions that more than one of them was asked.
-    fn choice(&self) -> Markup {
-        let backends = self.backends();
-        let answers = |question: &str| -> Vec<Option<(&Group, &Measured)>> {
-            let of = |backend: &&str| {
-                let asked =
-                    |group: &&Group| group.backend == *backend && group.question == question;
-                let group = self.groups.iter().find(asked)?;
-                Some((group, group.ours()?))
-            };
-            backends.iter().map(of).collect()
-        };
-        let rows: Vec<_> = self.questions().into_iter().map(|name| (name, answers(name))).collect();
-        let shared = rows.iter().filter(|(_, answers)| answers.iter().flatten().count() > 1);
-        html! {
-            h2 { "Which backend for me?" }
-            div.wide {
-                table {
-                    thead { tr { th {} @for backend in &backends { th { (backend) } } } }
-                    tbody {
-                        @for (what, facts) in FACTS {
-                            tr {
-                                th { (what) }
-                                @for backend in &backends {
-                                    td.fact {
-                                        @for (name, fact) in *facts {
-                                            @if name == backend { (fact) }
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                        @for (question, answers) in shared {
-                            tr {
-                                th { (question) }
-                                @for answer in answers {
-                                    td {
-                                        @match answer {
-                                            Some((group, ours)) => {
-                                                (spelled(group.headline, ours))
-                                                @if ours.is_noisy() || group.is_disturbed { " !" }
-                                            }
-                                            None => "–",
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// All backends at one question.
@@ -152,12 +101,10 @@ impl Report {
                             figcaption { (group.backend) }
                             (PreEscaped(plot))
                             @if group.is_noisy() { p.warning { (noise(group)) } }
-                            @for failure in &group.failures {
-                                p.warning { (failure.subject) " could not answer: " (failure.why) }
-                            }
+                            (unanswered(&group.failures))
                             details {
                                 summary { "In numbers" }
-                                (numbers(&super::group_rows(group)))
+                                (numbers(&group_rows(group)))
                             }
                         }
                     }
@@ -166,15 +113,23 @@ impl Report {
         })
     }
 
-    /// Ours of all backends, when something breaks.
+    /// Those of one question about what breaks, of all backends.
+    pub(super) fn dots_when(&self, question: &str) -> Vec<Dot> {
+        let lapses = self.lapses.iter().filter(|lapse| lapse.question == question);
+        lapses.flat_map(Lapse::dots).collect()
+    }
+
+    /// All backends, when something breaks.
     fn broken(&self) -> Result<Markup> {
         let mut seen = BTreeSet::new();
         let questions = self.lapses.iter().map(|lapse| lapse.question);
         let mut parts = Vec::new();
         for question in questions.filter(|question| seen.insert(*question)) {
-            let lapses = self.lapses.iter().filter(|lapse| lapse.question == question);
-            let dots: Vec<_> = lapses.flat_map(Lapse::dots).collect();
-            parts.push((question, plot::dots(&dots, time)?));
+            let plot = match self.dots_when(question) {
+                dots if dots.is_empty() => String::new(),
+                dots => plot::dots(&dots, time)?,
+            };
+            parts.push((question, plot));
         }
         Ok(html! {
             @if !parts.is_empty() {
@@ -183,7 +138,13 @@ impl Report {
                     p { "The median, and a line from the shortest to the longest." }
                     div.plots {
                         @for (question, plot) in &parts {
-                            figure { figcaption { (question) } (PreEscaped(plot)) }
+                            figure {
+                                figcaption { (question) }
+                                (PreEscaped(plot))
+                                @for lapse in self.lapses.iter().filter(|one| one.question == *question) {
+                                    (unanswered(&lapse.failures))
+                                }
+                            }
                         }
                     }
                 }
@@ -199,6 +160,7 @@ impl Report {
                     @for tally in &self.tallies {
                         h3 { (tally.backend) ": " (tally.question) }
                         div.wide { (numbers(&tally_rows(tally))) }
+                        (unanswered(&tally.failures))
                     }
                 }
             }
@@ -241,7 +203,7 @@ impl Group {
     fn side(&self, measured: &Measured) -> Side {
         match measured.subject {
             subject if subject.starts_with(OURS) => Side::Ours,
-            subject if subject == self.floor || subject.starts_with(BARE) => Side::Floor,
+            subject if subject == self.base || subject.starts_with(BARE) => Side::Floor,
             _ => Side::Peer,
         }
     }
@@ -257,6 +219,12 @@ impl Group {
         };
         self.results.iter().filter_map(dot).collect()
     }
+
+    /// The same, beside those of other backends.
+    pub(super) fn dots_of(&self, backend: &str) -> Vec<Dot> {
+        let dots = self.dots().into_iter();
+        dots.map(|dot| Dot { label: format!("{backend}: {}", dot.label), ..dot }).collect()
+    }
 }
 
 impl Lapse {
@@ -269,6 +237,14 @@ impl Lapse {
             range: us(lapses.least())..us(lapses.greatest()),
         };
         self.results.iter().map(dot).collect()
+    }
+}
+
+fn unanswered(failures: &[Failure]) -> Markup {
+    html! {
+        @for failure in failures {
+            p.warning { (failure.subject) " could not answer: " (failure.why) }
+        }
     }
 }
 
@@ -297,15 +273,14 @@ fn noise(group: &Group) -> String {
             let (others, quiet) = (others * 100.0, QUIET * 100.0);
             format!("! Other processes used {others:.0} % of the machine, more than {quiet:.0} %.")
         }
-        _ => format!("! The rounds differ by more than {CALM}: measure again on a calmer machine."),
+        _ => {
+            let open = (CALM - 1.0) * 100.0;
+            format!("! The rounds leave a ratio open by more than {open:.0} %: see the numbers.")
+        }
     }
 }
 
-fn spelled(metric: Metric, measured: &Measured) -> String {
-    metric.of(measured).map_or_else(|| "–".to_owned(), speller(metric))
-}
-
-fn speller(metric: Metric) -> fn(f64) -> String {
+pub(super) fn speller(metric: Metric) -> fn(f64) -> String {
     match metric {
         Metric::P50 => time,
         Metric::Rate => rate,
@@ -323,7 +298,9 @@ fn method() -> Markup {
                       network, and client and server share the cores." }
                 li { "Blue is Leasehold, orange a peer, grey the floor: the bare client of the \
                       store, which does the same work and locks nothing." }
-                li { "A result with an exclamation mark was disturbed: do not quote it." }
+                li { "Of each ratio the numbers say between which two it lies with 95 % certainty, as far \
+                      as one run can tell. With an exclamation mark that is more than 15 % from \
+                      the ratio: a second run may say something else." }
             }
             p { "The file benches/README.md of the repository says it for each question." }
         }
@@ -331,7 +308,7 @@ fn method() -> Markup {
 }
 
 /// What our crates are called.
-const OURS: &str = "lock-";
+pub(super) const OURS: &str = "lock-";
 /// What the client of a store does without locks.
 const BARE: &str = "bare ";
 
@@ -370,6 +347,8 @@ mod tests {
 
     #[test]
     fn what_is_noisy_says_so() {
-        assert!(report().page().unwrap().contains("The rounds differ by more than 1.3"));
+        assert!(
+            report().page().unwrap().contains("The rounds leave a ratio open by more than 15 %")
+        );
     }
 }

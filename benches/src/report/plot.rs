@@ -110,6 +110,11 @@ pub(crate) fn lines(lines: &[Line], spell: fn(f64) -> String) -> Result<String> 
     })
 }
 
+/// Colours and a ground for one that is shown outside of the page.
+pub(crate) fn alone(svg: &str) -> String {
+    svg.replacen('>', &format!("><style>{COLORS}{GROUND}</style>"), 1)
+}
+
 fn draw(
     height: u32,
     plot: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Result<()>,
@@ -177,6 +182,9 @@ pub(crate) const COLORS: &str = "\
 --hue0:#0b66c3;--hue1:#c2560a;--hue2:#1d7f45;--hue3:#8a3fb0;--hue4:#a3154b}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3af;--faint:#363c45;\
 --hue0:#6cb2ff;--hue1:#ffa15c;--hue2:#63d391;--hue3:#d59bf2;--hue4:#ff8fb3}}";
+
+const GROUND: &str = "\
+svg{background:#fff}@media(prefers-color-scheme:dark){svg{background:#15181d}}";
 
 /// These stand for colours that the page gives.
 const NAMES: [(RGBColor, &str); 9] = [
@@ -246,6 +254,15 @@ mod tests {
         assert!(svg.contains("redis") && svg.contains("etcd"), "{svg}");
         assert!(svg.matches("<polyline").count() >= 2, "{svg}");
         assert!(!svg.contains("\"#"), "a colour of its own: {svg}");
+    }
+
+    #[test]
+    fn alone_it_has_colours_of_its_own() {
+        let line = Line { label: "a".to_owned(), points: vec![(1.0, 2.0), (2.0, 3.0)] };
+        let svg = alone(&lines(&[line], spell).unwrap());
+        let (before, after) = svg.split_once("<style>").unwrap();
+        assert!(before.starts_with("<svg") && !before.contains("<line"), "{svg}");
+        assert!(after.contains("--hue0:") && after.contains("background"), "{svg}");
     }
 
     #[test]

@@ -7,14 +7,17 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::counted::{Cycle, Leases, Waiting};
 use self::peer::LockRpc;
 use self::server::{KEEP_ALIVES, OTHERS, REQUESTS, Server};
 use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
+use crate::subjects::CLIENTS;
+use crate::subjects::store::counted::{cycle, waiter};
+use crate::subjects::store::crowd::{self, crowd};
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
+    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, far, leases as held, p50, question,
+    questions, rate, spell,
 };
 use crate::workload::Workload;
 
@@ -27,26 +30,16 @@ mod peer;
 mod server;
 
 pub(super) fn backend(runtime: &Runtime) -> Result<Backend> {
-    runtime.block_on(async { connected(Arc::new(Server::start().await)).await })
+    runtime.block_on(async { near(Arc::new(Server::start().await)).await })
 }
 
-async fn connected(server: Arc<Server>) -> Result<Backend> {
-    let url = &server.url();
-    let ours = ours::clients(url, TTL).await?;
-    let lock_rpc = LockRpc::connect(url).await?;
-    let bare = Bare::connect(url).await?;
-    let command = Command::connect(&server).await?;
+/// The same server at the end of a link, where trips are what costs.
+pub(super) fn far(runtime: &Runtime) -> Result<Backend> {
+    runtime.block_on(async { behind_a_link(Arc::new(Server::start_far().await)).await })
+}
+
+async fn near(server: Arc<Server>) -> Result<Backend> {
     Ok(Backend {
-        name: "etcd",
-        subjects: vec![
-            Box::new(Arc::new(ours)),
-            Box::new(Arc::new(lock_rpc)),
-            Box::new(Arc::new(bare)),
-            Box::new(Arc::new(command)),
-        ],
-        floor: BARE,
-        is_in_process: false,
-        server: Some(server.process()),
         questions: [
             questions(SETTLE),
             vec![question(LATE_HAND_OFF, Workload::HandOff { settle: LONG_SETTLE })],
@@ -68,33 +61,86 @@ async fn connected(server: Arc<Server>) -> Result<Backend> {
                 Bound::AtLeast(20.0),
             ),
         ],
-        counts: vec![
-            Count {
-                name: |_| "requests of a free lock".to_owned(),
-                units: UNITS,
-                subjects: [OURS, LOCK_RPC].map(Cycle::of).into(),
-                caps: vec![cap("requests of a free lock", OURS, REQUESTS, 2.0)],
-            },
-            Count {
-                name: |plan| format!("requests while one waits {}", spell(plan.wait)),
-                units: UNITS,
-                subjects: [OURS, LOCK_RPC].map(Waiting::of).into(),
-                caps: Vec::new(),
-            },
-            Count {
-                name: |plan| format!("{} leases held for {}", plan.leases, spell(plan.wait)),
-                units: UNITS_OF_LEASES,
-                subjects: vec![Leases::of(OURS)],
-                caps: vec![
-                    cap("bytes of a lease, of 10000", OURS, BYTES, 2_048.0),
-                    // One in each period of renewals, a third of the TTL, and one at the edge.
-                    cap("keepalives of 10000 leases in a TTL", OURS, KEEP_ALIVES, 4.0),
-                ],
-            },
-        ],
+        counts: counts(),
         delays: broken::delays(),
+        ..connected("etcd", server).await?
+    })
+}
+
+async fn behind_a_link(server: Arc<Server>) -> Result<Backend> {
+    // The Lock RPC is to be up to date: trips are asked for, not what it waits for.
+    let questions = far::questions(LATE_HAND_OFF, LONG_SETTLE);
+    Ok(Backend { questions, ..connected("etcd-far", server).await? })
+}
+
+/// Asked nothing yet.
+async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
+    let url = &server.url();
+    let ours = ours::clients(url, TTL).await?;
+    let lock_rpc = LockRpc::connect(url).await?;
+    let bare = Bare::connect(url).await?;
+    let command = Command::connect(&server).await?;
+    Ok(Backend {
+        name,
+        subjects: vec![
+            Box::new(Arc::new(ours)),
+            Box::new(Arc::new(lock_rpc)),
+            Box::new(Arc::new(bare)),
+            Box::new(Arc::new(command)),
+        ],
+        floor: BARE,
+        is_in_process: false,
+        server: Some(server.process()),
+        questions: Vec::new(),
+        bars: Vec::new(),
+        counts: Vec::new(),
+        delays: Vec::new(),
         only: String::new(),
     })
+}
+
+fn counts() -> Vec<Count> {
+    let mut counts = vec![
+        Count {
+            name: |_| "requests of a free lock".to_owned(),
+            units: UNITS,
+            subjects: vec![
+                cycle::<Server, _>(OURS, ours::clients),
+                cycle::<Server, _>(LOCK_RPC, async |url: &str, _| LockRpc::connect(url).await),
+            ],
+            caps: vec![cap("requests of a free lock", OURS, REQUESTS, 2.0)],
+        },
+        Count {
+            name: |plan| format!("requests while one waits {}", spell(plan.wait)),
+            units: UNITS,
+            subjects: vec![
+                waiter::<Server, _>(OURS, ours::clients),
+                waiter::<Server, _>(LOCK_RPC, async |url: &str, _| LockRpc::connect(url).await),
+            ],
+            caps: Vec::new(),
+        },
+        Count {
+            name: |plan| format!("{} that wait for one lock are granted", plan.waiters),
+            units: crowd::UNITS,
+            subjects: vec![
+                crowd::<Server, _>(OURS, CLIENTS, ours::clients),
+                crowd::<Server, _>(LOCK_RPC, LEASES, async |url: &str, _| {
+                    LockRpc::with_leases(url, LEASES).await
+                }),
+            ],
+            caps: vec![cap("requests of a grant, of 1000", OURS, crowd::REQUESTS, 3.5)],
+        },
+    ];
+    counts.extend(held::counts::<Server>(
+        UNITS_OF_LEASES,
+        &[OURS, LOCK_RPC],
+        vec![
+            cap("bytes of a lease, of 10000", OURS, BYTES, 2_048.0),
+            // One in each period of renewals, a third of the TTL, and one at the edge.
+            cap("keepalives of 10000 leases in a TTL", OURS, KEEP_ALIVES, 4.0),
+        ],
+    ));
+    counts
 }
 
 /// To one that has waited for a while.
@@ -115,6 +161,9 @@ const SETTLE: Duration = Duration::from_millis(8);
 
 /// Longer than the server's pause between two looks for watches that begin in the past.
 const LONG_SETTLE: Duration = Duration::from_millis(150);
+
+/// Of a crowd that waits and of the holder, each has one: those of one lease let each other in.
+const LEASES: usize = 1_001;
 
 /// Of leases that nobody renews: longer than a run.
 const LONG_LEASE_SECONDS: i64 = 3_600;

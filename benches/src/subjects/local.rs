@@ -1,4 +1,4 @@
-//! The in-process store, the crate people would pick instead, and a bare mutex.
+//! The in-process store, the crate people would pick instead, and what tokio has without names.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,10 +14,12 @@ use tokio::sync::{Mutex, RwLock, Semaphore};
 use crate::bars::{Bar, Bound, Cell, Metric};
 use crate::harness::{Backend, Question};
 use crate::subjects::store::{
-    FREE, HAND_OFF, ON_ONE_NAME, ON_OWN_NAMES, ONE_NAME, OWN_NAMES, READERS, SEMAPHORE, TRY_HELD,
+    FREE, HAND_OFF, ONE_NAME, OWN_NAMES, READERS, SEMAPHORE, TRY_HELD, growth,
 };
 use crate::subjects::{At, PERMIT, PERMITS, READ, Subject, WRITE};
 use crate::workload::{Inside, Workload};
+
+pub(crate) mod leases;
 
 pub(super) fn backend(_: &Runtime) -> Result<Backend> {
     let kinds = ["readers", "readers", "permits"].map(str::to_owned);
@@ -48,24 +50,21 @@ pub(super) fn backend(_: &Runtime) -> Result<Backend> {
             bar("8 tasks on one name: inherent / lockable", ONE_NAME, INHERENT, 1.5),
             bar("8 tasks on one name: dyn / lockable", ONE_NAME, DYN, 1.0),
         ],
-        counts: Vec::new(),
+        counts: vec![leases::count()],
         delays: Vec::new(),
         only: String::new(),
     })
 }
 
 fn questions() -> Vec<Question> {
-    let mut questions = vec![
-        question(FREE, Workload::OwnNames { tasks: 1 }),
-        question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
-    ];
-    questions
-        .extend(ON_OWN_NAMES.map(|(name, tasks)| question(name, Workload::OwnNames { tasks })));
-    let one_name = |tasks, inside| Workload::OneName { tasks, inside };
-    questions
-        .extend(ON_ONE_NAME.map(|(name, tasks)| question(name, one_name(tasks, Inside::Nothing))));
+    let mut questions: Vec<_> =
+        growth().into_iter().map(|question| Question { batch: BATCH, ..question }).collect();
     questions.extend([
-        question("8 tasks on one name, held over a yield", one_name(8, Inside::Yield)),
+        question("free lock, another name each time", Workload::ManyNames { names: NAMES }),
+        question(
+            "8 tasks on one name, held over a yield",
+            Workload::OneName { tasks: 8, inside: Inside::Yield },
+        ),
         question(READERS, Workload::Readers { tasks: 64 }),
         question(SEMAPHORE, Workload::Permits { tasks: 64, permits: PERMITS }),
         question(TRY_HELD, Workload::TryHeld),
@@ -73,6 +72,7 @@ fn questions() -> Vec<Question> {
             name: HAND_OFF,
             workload: Workload::HandOff { settle: Duration::ZERO },
             batch: 1,
+            is_point: false,
         },
     ]);
     questions
@@ -187,6 +187,22 @@ impl Subject for Peer {
         inside().await;
         Ok(())
     }
+
+    async fn is_taken(&self, at: At) -> Result<bool> {
+        Ok(self.pool.try_lock(self.names[at.name].clone()).is_some())
+    }
+
+    /// It has no readers and no permits.
+    fn does(&self, workload: Workload) -> bool {
+        match workload {
+            Workload::ManyNames { .. }
+            | Workload::OwnNames { .. }
+            | Workload::OneName { .. }
+            | Workload::HandOff { .. }
+            | Workload::TryHeld => true,
+            Workload::Readers { .. } | Workload::Permits { .. } | Workload::Command { .. } => false,
+        }
+    }
 }
 
 impl Floor {
@@ -247,7 +263,7 @@ fn requests(names: &[String]) -> Result<Vec<Request>> {
 }
 
 fn question(name: &'static str, workload: Workload) -> Question {
-    Question { name, workload, batch: BATCH }
+    Question { name, workload, batch: BATCH, is_point: false }
 }
 
 fn bar(name: &'static str, question: &'static str, subject: &'static str, at_least: f64) -> Bar {
@@ -259,7 +275,7 @@ fn bar(name: &'static str, question: &'static str, subject: &'static str, at_lea
 const INHERENT: &str = "lock-local inherent";
 const DYN: &str = "lock-local dyn";
 const PEER: &str = "lockable";
-const FLOOR: &str = "tokio mutex";
+const FLOOR: &str = "bare tokio";
 
 /// The most that a question asks for.
 const NAMES: usize = 4_096;

@@ -11,6 +11,9 @@ use crate::subjects::PERMITS;
 use crate::workload::{Inside, Workload};
 
 pub(crate) mod broken;
+pub(crate) mod counted;
+pub(crate) mod crowd;
+pub(crate) mod far;
 pub(crate) mod leases;
 pub(crate) mod ours;
 pub(crate) mod waiting;
@@ -26,7 +29,12 @@ pub(crate) trait Meter: Send + Sized {
 
 /// A question whose cycles are timed one by one: a trip is long.
 pub(crate) fn question(name: &'static str, workload: Workload) -> Question {
-    Question { name, workload, batch: 1 }
+    Question { name, workload, batch: 1, is_point: false }
+}
+
+/// One that is only asked for the sake of how cost grows.
+fn point(name: &'static str, workload: Workload) -> Question {
+    Question { is_point: true, ..question(name, workload) }
 }
 
 pub(crate) fn p50(
@@ -71,13 +79,21 @@ pub(crate) fn names(subject: &str) -> Vec<String> {
     kinds.into_iter().chain(orders).collect()
 }
 
+/// A free lock, and many at a time: on own names and on one.
+pub(crate) fn growth() -> Vec<Question> {
+    let own = |tasks| Workload::OwnNames { tasks };
+    let one = |tasks| Workload::OneName { tasks, inside: Inside::Nothing };
+    let mut questions = vec![question(FREE, own(1))];
+    questions.extend(ON_OWN_NAMES.map(|(name, tasks)| question(name, own(tasks))));
+    questions.extend(OWN_POINTS.map(|(name, tasks)| point(name, own(tasks))));
+    questions.extend(ON_ONE_NAME.map(|(name, tasks)| question(name, one(tasks))));
+    questions.extend(ONE_POINTS.map(|(name, tasks)| point(name, one(tasks))));
+    questions
+}
+
 /// What every store is asked; a hand-off comes after `settle`.
 pub(crate) fn questions(settle: Duration) -> Vec<Question> {
-    let own = |(name, tasks)| question(name, Workload::OwnNames { tasks });
-    let one = |(name, tasks)| question(name, Workload::OneName { tasks, inside: Inside::Nothing });
-    let mut questions = vec![question(FREE, Workload::OwnNames { tasks: 1 })];
-    questions.extend(ON_OWN_NAMES.map(own));
-    questions.extend(ON_ONE_NAME.map(one));
+    let mut questions = growth();
     questions.extend([
         question(READERS, Workload::Readers { tasks: 64 }),
         question(SEMAPHORE, Workload::Permits { tasks: 64, permits: PERMITS }),
@@ -93,11 +109,21 @@ pub(crate) const FREE: &str = "free lock";
 pub(crate) const OWN_NAMES: &str = "64 tasks on own names";
 pub(crate) const ONE_NAME: &str = "8 tasks on one name";
 /// By how many there are.
-pub(crate) const ON_OWN_NAMES: [(&str, usize); 3] =
-    [("8 tasks on own names", 8), (OWN_NAMES, 64), ("512 tasks on own names", NAMES)];
+const ON_OWN_NAMES: [(&str, usize); 3] =
+    [("8 tasks on own names", 8), (OWN_NAMES, 64), ("512 tasks on own names", 512)];
+const OWN_POINTS: [(&str, usize); 3] = [
+    ("10 tasks on own names", 10),
+    ("100 tasks on own names", 100),
+    ("1000 tasks on own names", NAMES),
+];
 /// Of one alone it is the same as on own names.
-pub(crate) const ON_ONE_NAME: [(&str, usize); 3] =
-    [(ONE_NAME, 8), ("64 tasks on one name", 64), ("512 tasks on one name", NAMES)];
+const ON_ONE_NAME: [(&str, usize); 3] =
+    [(ONE_NAME, 8), ("64 tasks on one name", 64), ("512 tasks on one name", 512)];
+const ONE_POINTS: [(&str, usize); 3] = [
+    ("10 tasks on one name", 10),
+    ("100 tasks on one name", 100),
+    ("1000 tasks on one name", NAMES),
+];
 pub(crate) const READERS: &str = "64 tasks on one name, 95 % read";
 pub(crate) const SEMAPHORE: &str = "64 tasks on 8 permits";
 pub(crate) const TRY_HELD: &str = "try a held lock";
@@ -109,7 +135,7 @@ pub(crate) const AFTER_A_PAUSE: &str = "one command after a pause";
 pub(crate) const BYTES: &str = "bytes a lease";
 
 /// The most that a question asks for.
-const NAMES: usize = 512;
+const NAMES: usize = 1_000;
 
 /// Of every lock.
 pub(crate) const TTL: Duration = Duration::from_secs(10);

@@ -7,17 +7,19 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 
 use self::bare::{Bare, Command};
-use self::counted::{Cycle, Leases, Waiting};
+use self::counted::{Counted, Watched};
 use self::peer::Recipe;
 use self::server::Server;
 use crate::bars::Bound;
 use crate::counts::Count;
 use crate::harness::Backend;
+use crate::subjects::CLIENTS;
 use crate::subjects::foreign::{CURATOR, KAZOO};
+use crate::subjects::store::counted::{cycle, waiter};
+use crate::subjects::store::crowd::{self, crowd};
 use crate::subjects::store::{
-    BYTES, FREE, HAND_OFF, ONE_COMMAND, ONE_NAME, TTL, cap, p50, question, questions, rate, spell,
+    BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, far, leases as held, p50, questions, rate, spell,
 };
-use crate::workload::Workload;
 
 mod bare;
 pub(crate) mod broken;
@@ -34,7 +36,7 @@ pub(super) fn backend(runtime: &Runtime) -> Result<Backend> {
 
 /// The same server at the end of a link, where trips are what costs.
 pub(super) fn far(runtime: &Runtime) -> Result<Backend> {
-    runtime.block_on(async { behind_a_link(Arc::new(Server::start_behind(LINK).await)).await })
+    runtime.block_on(async { behind_a_link(Arc::new(Server::start_far().await)).await })
 }
 
 async fn near(server: Arc<Server>) -> Result<Backend> {
@@ -50,46 +52,15 @@ async fn near(server: Arc<Server>) -> Result<Backend> {
                 Bound::AtMost(1.0),
             ),
         ],
-        counts: vec![
-            Count {
-                name: |_| "requests of a free lock".to_owned(),
-                units: UNITS,
-                subjects: [OURS, RECIPE].map(Cycle::of).into(),
-                // Trips are not judged: see the README on what the client library makes of them.
-                caps: vec![cap("requests of a free lock", OURS, REQUESTS, 3.0)],
-            },
-            Count {
-                name: |plan| format!("requests while one waits {}", spell(plan.wait)),
-                units: UNITS,
-                subjects: [OURS, RECIPE].map(Waiting::of).into(),
-                caps: Vec::new(),
-            },
-            Count {
-                name: |plan| format!("{} leases held for {}", plan.leases, spell(plan.wait)),
-                units: UNITS_OF_LEASES,
-                subjects: vec![Leases::of(OURS)],
-                caps: vec![
-                    cap("bytes of a lease, of 10000", OURS, BYTES, 2_048.0),
-                    // A probe and a look in each period of renewals, a third of the TTL, and one
-                    // more of each at the edge.
-                    cap("requests of 10000 leases in a TTL", OURS, REQUESTS, 8.0),
-                ],
-            },
-        ],
+        counts: counts(),
         delays: broken::delays(),
         ..connected("zk", server).await?
     })
 }
 
 async fn behind_a_link(server: Arc<Server>) -> Result<Backend> {
-    Ok(Backend {
-        questions: vec![
-            question(FREE, Workload::OwnNames { tasks: 1 }),
-            question(HAND_OFF, Workload::HandOff { settle: FAR_SETTLE }),
-            question(ONE_COMMAND, Workload::Command { pause: Duration::ZERO }),
-        ],
-        ..connected("zk-far", server).await?
-    })
+    let questions = far::questions(HAND_OFF, far::SETTLE);
+    Ok(Backend { questions, ..connected("zk-far", server).await? })
 }
 
 /// Asked nothing yet.
@@ -118,6 +89,50 @@ async fn connected(name: &'static str, server: Arc<Server>) -> Result<Backend> {
         delays: Vec::new(),
         only: String::new(),
     })
+}
+
+fn counts() -> Vec<Count> {
+    let mut counts = vec![
+        Count {
+            name: |_| "requests of a free lock".to_owned(),
+            units: UNITS,
+            subjects: vec![
+                cycle::<Counted, _>(OURS, ours::clients),
+                cycle::<Counted, _>(RECIPE, Recipe::connect),
+            ],
+            // Trips are not judged: see the README on what the client library makes of them.
+            caps: vec![cap("requests of a free lock", OURS, REQUESTS, 3.0)],
+        },
+        Count {
+            name: |plan| format!("requests while one waits {}", spell(plan.wait)),
+            units: UNITS,
+            subjects: vec![
+                waiter::<Counted, _>(OURS, ours::clients),
+                waiter::<Counted, _>(RECIPE, Recipe::connect),
+            ],
+            caps: Vec::new(),
+        },
+        Count {
+            name: |plan| format!("{} that wait for one lock are granted", plan.waiters),
+            units: crowd::UNITS,
+            subjects: vec![
+                crowd::<Watched, _>(OURS, CLIENTS, ours::clients),
+                crowd::<Watched, _>(RECIPE, CLIENTS, Recipe::connect),
+            ],
+            caps: vec![cap("requests of a grant, of 1000", OURS, crowd::REQUESTS, 2.5)],
+        },
+    ];
+    counts.extend(held::counts::<Counted>(
+        UNITS_OF_LEASES,
+        &[OURS, RECIPE],
+        vec![
+            cap("bytes of a lease, of 10000", OURS, BYTES, 2_048.0),
+            // A probe and a look in each period of renewals, a third of the TTL, and one more of
+            // each at the edge.
+            cap("requests of 10000 leases in a TTL", OURS, REQUESTS, 8.0),
+        ],
+    ));
+    counts
 }
 
 const OURS: &str = "lock-zk";
@@ -159,11 +174,6 @@ const UNITS_OF_LEASES: &[&str] = &[
     OTHERS,
 ];
 
-/// See [`Workload::HandOff`]; some ten round trips, of which to queue and watch takes three.
+/// See [`Workload::HandOff`](crate::workload::Workload::HandOff); some ten round trips, of which to
+/// queue and watch takes three.
 const SETTLE: Duration = Duration::from_millis(8);
-
-/// As long as the link needs for that.
-const FAR_SETTLE: Duration = Duration::from_millis(40);
-
-/// Of a link, each way.
-const LINK: Duration = Duration::from_millis(1);

@@ -1,9 +1,11 @@
 //! Waiting, and looking where one stands.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acquisition, Answer, Seat, Stop, place_lost, session_end};
 use crate::driver::{Driver, Standing, Wake};
+use crate::keeper::Tenure;
 use crate::lanes::{Lane, Turn};
 use crate::pace::Pace;
 use crate::rt::sleep;
@@ -41,10 +43,10 @@ impl<D: Driver> Acquisition<D> {
                     // The way of notifications is broken: look, but not in a frenzy.
                     Err(_) => sleep(pace.backoff()).await,
                 }
-                tokio::select! {
-                    biased;
-                    stop = self.stops(seat) => return Err(stop),
-                    turn = self.turn(Lane::Command) => turn,
+                match self.turn_unless_stopped(seat).await {
+                    Ok(turn) => Ok(turn),
+                    Err(Stop::Failed(error)) => Err(error),
+                    Err(stop) => return Err(stop),
                 }
             }
         };
@@ -52,7 +54,7 @@ impl<D: Driver> Acquisition<D> {
         let outcome = match turn {
             Ok(turn) => {
                 let command = self.shared.driver.check(&seat.session, &self.entry);
-                self.shared.at_its_turn(turn, command, self.ttl()).await
+                self.shared.at_its_turn(turn, BootInstant::FAR, command, self.ttl()).await
             }
             Err(error) => Err(error),
         };
@@ -92,6 +94,30 @@ impl<D: Driver> Acquisition<D> {
         let deadline = term::deadline(granted, self.ttl());
         let is_long = seat.tenure.is_some() || deadline.remaining() > self.ttl().renewal_period();
         is_long.then_some(Answer { standing: Standing::Granted(token), sent: granted })
+    }
+
+    /// Waits until a command may be sent, unless that is pointless.
+    pub(super) async fn turn_unless_stopped(&self, seat: &Seat<D>) -> Result<Turn<'_>, Stop> {
+        // Mostly nobody has to wait, and to listen for all that may stop it costs more than the turn.
+        if !self.is_stopped(seat)
+            && let Some(turn) = self.shared.lanes.at_once(Lane::Command)
+        {
+            return Ok(turn);
+        }
+        tokio::select! {
+            biased;
+            stop = self.stops(seat) => Err(stop),
+            turn = self.turn(Lane::Command) => turn.map_err(Stop::Failed),
+        }
+    }
+
+    /// Whether [`stops`](Self::stops) has something to say.
+    fn is_stopped(&self, seat: &Seat<D>) -> bool {
+        let is_over =
+            |tenure: &Arc<Tenure<D::Session>>| !tenure.term.is_valid_at(BootInstant::now());
+        self.departure.has_happened()
+            || self.shared.is_closing()
+            || seat.tenure.as_ref().is_some_and(is_over)
     }
 
     /// Waits for whatever makes waiting pointless.

@@ -1,106 +1,33 @@
-//! What is counted, each with a server of its own: sessions are renewed also while nobody holds
-//! anything, and those of other subjects would be among the requests.
+//! Where requests are counted.
 
-use std::sync::Arc;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-use tokio::runtime::Runtime;
-
-use super::peer::LockRpc;
 use super::server::{Messages, Server};
-use super::{LOCK_RPC, OURS, ours};
-use crate::counts::Counted;
-use crate::harness::Plan;
-use crate::subjects::store::{LONG_TTL, Meter as _, TTL, leases, waiting};
-use crate::subjects::{At, Subject};
+use crate::subjects::store::counted::Place;
+use crate::subjects::store::crowd::{Gate, Seen};
 
-/// One lock that is free, taken and given back.
-pub(super) struct Cycle(&'static str);
+impl Place for Server {
+    type Meter = Messages;
 
-/// A waiter behind a holder that need not renew. Counted is all that the waiter's client sends from
-/// its first try on.
-pub(super) struct Waiting(&'static str);
+    async fn start() -> Result<Self> {
+        Ok(Self::start().await)
+    }
 
-/// What many held leases cost.
-pub(super) struct Leases(&'static str);
-
-impl Cycle {
-    pub(super) fn of(subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self(subject))
+    fn url(&self) -> String {
+        self.url()
     }
 }
 
-impl Counted for Cycle {
-    fn name(&self) -> &'static str {
-        self.0
+impl Gate for Server {
+    async fn start() -> Result<Self> {
+        Ok(Self::start().await)
     }
 
-    fn count(&self, runtime: &Runtime, _: Plan) -> Result<Vec<f64>> {
-        runtime.block_on(async {
-            let server = Server::start().await;
-            let url = &server.url();
-            match self.0 {
-                OURS => cycle(url, ours::clients(url, TTL).await?).await,
-                LOCK_RPC => cycle(url, LockRpc::connect(url).await?).await,
-                other => bail!("BUG: who is {other}?"),
-            }
-        })
-    }
-}
-
-impl Waiting {
-    pub(super) fn of(subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self(subject))
-    }
-}
-
-impl Counted for Waiting {
-    fn name(&self) -> &'static str {
-        self.0
+    fn url(&self) -> String {
+        self.url()
     }
 
-    fn count(&self, runtime: &Runtime, plan: Plan) -> Result<Vec<f64>> {
-        runtime.block_on(async {
-            let server = Server::start().await;
-            let url = &server.url();
-            match self.0 {
-                OURS => {
-                    let holder = Arc::new(ours::clients(url, LONG_TTL).await?);
-                    let waiter = Arc::new(ours::clients(url, TTL).await?);
-                    waiting::requests::<Messages, _>(url, &holder, &waiter, plan.wait).await
-                }
-                LOCK_RPC => {
-                    let both = Arc::new(LockRpc::connect(url).await?);
-                    waiting::requests::<Messages, _>(url, &both, &both, plan.wait).await
-                }
-                other => bail!("BUG: who is {other}?"),
-            }
-        })
+    async fn seen(&self) -> Result<Seen> {
+        self.seen().await
     }
-}
-
-impl Leases {
-    pub(super) fn of(subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self(subject))
-    }
-}
-
-impl Counted for Leases {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn count(&self, runtime: &Runtime, plan: Plan) -> Result<Vec<f64>> {
-        let server = runtime.block_on(Server::start());
-        leases::cost(self.0, &server.url(), plan)
-    }
-}
-
-async fn cycle<S: Subject>(url: &str, subject: S) -> Result<Vec<f64>> {
-    let at = At { client: 0, name: 0 };
-    // What comes only once is not counted.
-    subject.cycle(at, || async {}).await?;
-    let messages = Messages::start(url).await?;
-    subject.cycle(at, || async {}).await?;
-    messages.read().await
 }

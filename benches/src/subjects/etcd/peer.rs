@@ -20,10 +20,18 @@ pub(super) struct LockRpc {
 
 impl LockRpc {
     pub(super) async fn connect(url: &str) -> Result<Self> {
-        let mut clients = Vec::new();
+        Self::with_leases(url, CLIENTS).await
+    }
+
+    /// As many as there are leases, which share the usual number of connections.
+    pub(super) async fn with_leases(url: &str, leases: usize) -> Result<Self> {
+        let mut connections = Vec::new();
         for _ in 0..CLIENTS {
-            let client = connect(url).await?;
-            clients.push((client.lock_client(), long_lease(&client).await?));
+            connections.push(connect(url).await?);
+        }
+        let mut clients = Vec::new();
+        for client in connections.iter().cycle().take(leases) {
+            clients.push((client.lock_client(), long_lease(client).await?));
         }
         Ok(Self { clients, names: names(LOCK_RPC) })
     }

@@ -1,17 +1,22 @@
 //! The server, and how its requests are counted.
 
 use anyhow::{Context as _, Result};
-use lock_testkit::{Etcd, EtcdVersion};
+use lock_testkit::{Etcd, EtcdVersion, Proxy};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::UNITS;
-use crate::subjects::store::Meter;
+use crate::subjects::store::crowd::Seen;
+use crate::subjects::store::{Meter, far};
 
 /// A server of our own, as etcd comes: it waits for the disk before it answers a write. It ends when
 /// it is dropped.
 #[derive(Debug)]
-pub(super) struct Server(Etcd);
+pub(super) struct Server {
+    etcd: Etcd,
+    /// What clients go through, if they do not connect to the server itself.
+    link: Option<Proxy>,
+}
 
 /// The messages that came from clients before this was made, by their method: one for each request,
 /// and for streams, one for each that was sent on it.
@@ -22,15 +27,29 @@ pub(super) struct Messages {
 
 impl Server {
     pub(super) async fn start() -> Self {
-        Self(Etcd::options(EtcdVersion::V3_7).start().await)
+        Self { etcd: Etcd::options(EtcdVersion::V3_7).start().await, link: None }
+    }
+
+    /// One at the end of a [link](far::link).
+    pub(super) async fn start_far() -> Self {
+        let near = Self::start().await;
+        Self { link: Some(far::link(near.etcd.addr()).await), ..near }
     }
 
     pub(super) fn url(&self) -> String {
-        self.0.url()
+        self.link.as_ref().map_or_else(|| self.etcd.url(), |link| self.etcd.url_via(link))
+    }
+
+    /// The requests of clients, and what was sent to those who watch.
+    pub(super) async fn seen(&self) -> Result<Seen> {
+        let metrics = metrics(&self.etcd.addr().to_string()).await?;
+        let sent = metrics.lines().filter_map(|line| messages(line, SENT));
+        let notifications = sent.filter(|(method, _)| *method == "Watch").map(|(_, count)| count);
+        Ok(Seen { requests: tally(&metrics)[0], notifications: notifications.sum() })
     }
 
     pub(super) fn process(&self) -> u32 {
-        self.0.pid()
+        self.etcd.pid()
     }
 }
 
@@ -65,7 +84,7 @@ async fn metrics(address: &str) -> Result<String> {
 /// The messages of each of the [`UNITS`].
 fn tally(metrics: &str) -> Vec<f64> {
     let mut counts = vec![0.0; UNITS.len()];
-    for (method, count) in metrics.lines().filter_map(received) {
+    for (method, count) in metrics.lines().filter_map(|line| messages(line, RECEIVED)) {
         let at = UNITS.iter().position(|unit| *unit == method).unwrap_or(UNITS.len() - 1);
         counts[at] += count;
         counts[0] += count;
@@ -74,12 +93,15 @@ fn tally(metrics: &str) -> Vec<f64> {
 }
 
 /// Lines are such as `grpc_server_msg_received_total{grpc_method="Txn",…} 7`.
-fn received(line: &str) -> Option<(&str, f64)> {
-    let (labels, count) = line.strip_prefix("grpc_server_msg_received_total{")?.split_once('}')?;
+fn messages<'line>(line: &'line str, counter: &str) -> Option<(&'line str, f64)> {
+    let (labels, count) = line.strip_prefix(counter)?.strip_prefix('{')?.split_once('}')?;
     let (_, method) = labels.split_once("grpc_method=\"")?;
     let (method, _) = method.split_once('"')?;
     Some((method, count.trim().parse().ok()?))
 }
+
+const RECEIVED: &str = "grpc_server_msg_received_total";
+const SENT: &str = "grpc_server_msg_sent_total";
 
 /// All of them, which comes first.
 pub(super) const REQUESTS: &str = "requests";

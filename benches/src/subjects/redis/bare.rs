@@ -1,10 +1,13 @@
 //! What the work costs without any lock: commands of the bare client.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, ensure};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, IntoConnectionInfo as _, cmd};
 
+use super::server::Server;
 use super::{BARE, COMMAND};
 use crate::subjects::store::{TTL, names};
 use crate::subjects::{At, Subject};
@@ -20,6 +23,8 @@ pub(super) struct Bare {
 pub(super) struct Command {
     connection: MultiplexedConnection,
     name: String,
+    /// The server of all subjects, which is to live as long as they do.
+    _server: Arc<Server>,
 }
 
 impl Bare {
@@ -54,8 +59,9 @@ impl Subject for Bare {
 }
 
 impl Command {
-    pub(super) async fn connect(url: &str) -> Result<Self> {
-        Ok(Self { connection: connect(url).await?, name: format!("{COMMAND}/absent") })
+    pub(super) async fn connect(server: &Arc<Server>) -> Result<Self> {
+        let connection = connect(&server.url()).await?;
+        Ok(Self { connection, name: format!("{COMMAND}/absent"), _server: server.clone() })
     }
 }
 

@@ -1,41 +1,17 @@
 //! What many held leases cost.
 
-use std::sync::Arc;
-
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use distributed_lock_core::{DistributedLock as _, LockHandle as _, LockProvider as _};
+use distributed_lock_redis::RedisLockHandle;
 use rlock::AcquireOptions;
 use rlock::async_lock::{RLock, RLockGuard};
 use rslock::{LockGuard, LockManager};
-use tokio::runtime::Runtime;
 
-use super::server::{Monitor, Server};
-use super::{OURS, RLOCK, RSLOCK, ours};
-use crate::counts::Counted;
-use crate::harness::Plan;
+use super::peers::DistributedLock;
+use super::server::Monitor;
+use super::{DISTRIBUTED_LOCK, OURS, RLOCK, RSLOCK, ours};
 use crate::subjects::store::TTL;
-use crate::subjects::store::leases::{Work, cost};
-
-/// A subject by name.
-pub(super) struct Leases {
-    server: Arc<Server>,
-    subject: &'static str,
-}
-
-impl Leases {
-    pub(super) fn of(server: &Arc<Server>, subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self { server: server.clone(), subject })
-    }
-}
-
-impl Counted for Leases {
-    fn name(&self) -> &'static str {
-        self.subject
-    }
-
-    fn count(&self, _: &Runtime, plan: Plan) -> Result<Vec<f64>> {
-        cost(self.subject, &self.server.url(), plan)
-    }
-}
+use crate::subjects::store::leases::Work;
 
 /// What the process that holds them does.
 pub(crate) async fn hold(work: &Work<'_>) -> Result<Vec<f64>> {
@@ -57,6 +33,15 @@ pub(crate) async fn hold(work: &Work<'_>) -> Result<Vec<f64>> {
                 Ok(client.acquire_mutex_with_options(name, options.clone()).await?)
             };
             let release = async |mut guard: RLockGuard| Ok(guard.release().await?);
+            work.run::<Monitor, _>(acquire, release).await
+        }
+        DISTRIBUTED_LOCK => {
+            let client = DistributedLock::provider(work.url, TTL).await?;
+            let acquire = async |name: &str| {
+                let held = client.create_lock(name).try_acquire().await?;
+                held.with_context(|| format!("{name} is held"))
+            };
+            let release = async |handle: RedisLockHandle| Ok(handle.release().await?);
             work.run::<Monitor, _>(acquire, release).await
         }
         other => bail!("BUG: who is {other}?"),

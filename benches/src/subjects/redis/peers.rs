@@ -10,7 +10,7 @@ use rlock::async_lock::RLock;
 use rslock::LockManager;
 
 use super::{DISTRIBUTED_LOCK, RLOCK, RSLOCK};
-use crate::subjects::store::{TTL, names};
+use crate::subjects::store::names;
 use crate::subjects::{At, CLIENTS, Subject};
 use crate::workload::Workload;
 
@@ -35,14 +35,9 @@ pub(super) struct DistributedLock {
 
 impl Rslock {
     /// Connects when first used.
-    pub(super) fn new(url: &str) -> Self {
+    pub(super) fn new(url: &str, ttl: Duration) -> Self {
         let clients = (0..CLIENTS).map(|_| LockManager::new(vec![url])).collect();
-        Self { clients, names: names(RSLOCK), ttl: TTL }
-    }
-
-    pub(super) fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
+        Self { clients, names: names(RSLOCK), ttl }
     }
 }
 
@@ -101,13 +96,17 @@ impl Subject for Rlock {
 }
 
 impl DistributedLock {
-    pub(super) async fn connect(url: &str) -> Result<Self> {
-        // In the proportions of its defaults.
-        let provider = RedisLockProvider::builder().url(url).expiry(TTL);
-        let provider = provider.extension_cadence(TTL / 3).min_validity(TTL.mul_f64(0.9));
-        let provider = provider.build().await?;
+    pub(super) async fn connect(url: &str, ttl: Duration) -> Result<Self> {
+        let provider = Self::provider(url, ttl).await?;
         let locks = names(DISTRIBUTED_LOCK);
         Ok(Self { locks: locks.iter().map(|name| provider.create_lock(name)).collect() })
+    }
+
+    /// In the proportions of its defaults.
+    pub(super) async fn provider(url: &str, ttl: Duration) -> Result<RedisLockProvider> {
+        let provider = RedisLockProvider::builder().url(url).expiry(ttl);
+        let provider = provider.extension_cadence(ttl / 3).min_validity(ttl.mul_f64(0.9));
+        Ok(provider.build().await?)
     }
 }
 

@@ -4,17 +4,21 @@ use std::env;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lock_testkit::{Flavour, Redis};
+use lock_testkit::{Flavour, Proxy, Redis};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 
-use crate::subjects::store::Meter;
+use crate::subjects::store::{Meter, far};
 
 /// A server of our own that keeps nothing on the disk. It ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Server(Redis);
+pub(super) struct Server {
+    redis: Redis,
+    /// What clients go through, if they do not connect to the server itself.
+    link: Option<Proxy>,
+}
 
-/// Every command that clients send from here on; not those that scripts run.
+/// Every command that clients send from here on, and apart from those, what scripts run.
 pub(super) struct Monitor {
     address: SocketAddr,
     lines: Lines<BufReader<TcpStream>>,
@@ -28,15 +32,30 @@ impl Server {
             Ok("valkey") => Flavour::Valkey,
             Ok(other) => bail!("{FLAVOUR} is `redis` or `valkey`, not `{other}`"),
         };
-        Ok(Self(Redis::options(flavour).start().await))
+        Ok(Self { redis: Redis::options(flavour).start().await, link: None })
+    }
+
+    /// One at the end of a [link](far::link).
+    pub(super) async fn start_far() -> Result<Self> {
+        let near = Self::start().await?;
+        Ok(Self { link: Some(far::link(near.redis.addr()).await), ..near })
     }
 
     pub(super) fn url(&self) -> String {
-        self.0.url()
+        self.link.as_ref().map_or_else(|| self.redis.url(), |link| self.redis.url_via(link))
+    }
+
+    /// A way to it that counts commands and messages.
+    pub(super) async fn counted(&self) -> Proxy {
+        Proxy::resp(self.redis.addr()).await
+    }
+
+    pub(super) fn url_via(&self, way: &Proxy) -> String {
+        self.redis.url_via(way)
     }
 
     pub(super) fn process(&self) -> u32 {
-        self.0.pid()
+        self.redis.pid()
     }
 }
 
@@ -54,12 +73,13 @@ impl Meter for Monitor {
     async fn read(mut self) -> Result<Vec<f64>> {
         let mut stream = TcpStream::connect(self.address).await?;
         stream.write_all(format!("ECHO {MARK}\r\n").as_bytes()).await?;
-        let mut commands: u32 = 0;
+        let (mut of_clients, mut of_scripts) = (0_u32, 0_u32);
         while let Some(line) = self.lines.next_line().await? {
             if line.contains(MARK) {
-                return Ok(vec![f64::from(commands)]);
+                return Ok(vec![f64::from(of_clients), f64::from(of_scripts)]);
             }
-            commands += u32::from(is_from_client(&line));
+            let count = if is_from_client(&line) { &mut of_clients } else { &mut of_scripts };
+            *count += 1;
         }
         bail!("the server has ended")
     }
@@ -80,12 +100,16 @@ fn is_from_client(line: &str) -> bool {
 const FLAVOUR: &str = "LEASEHOLD_BENCH_REDIS_FLAVOUR";
 const MARK: &str = "leasehold-bench-counts-until-here";
 
+pub(super) const COMMANDS: &str = "commands";
+/// What scripts run, which costs the server and no trip.
+pub(super) const IN_SCRIPTS: &str = "run by scripts";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn commands_of_scripts_are_not_counted() {
+    fn commands_of_scripts_are_told_apart() {
         assert!(is_from_client("+1700000000.123456 [0 127.0.0.1:50000] \"GET\" \"a [0 lua]\""));
         assert!(!is_from_client("+1700000000.123456 [0 lua] \"GET\" \"a\""));
         assert!(!is_from_client("+OK"));

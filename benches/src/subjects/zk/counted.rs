@@ -1,111 +1,54 @@
-//! What is counted, each with a server of its own: sessions are renewed also while nobody holds
-//! anything, and those of other subjects would be among the requests.
+//! Where requests are counted.
 
-use std::sync::Arc;
-
-use anyhow::{Result, bail};
-use tokio::runtime::Runtime;
+use anyhow::Result;
+use lock_testkit::Proxy;
 
 use super::meter::{Requests, Way};
-use super::peer::Recipe;
-use super::server::Server;
-use super::{OURS, RECIPE, ours};
-use crate::counts::Counted;
-use crate::harness::Plan;
-use crate::subjects::store::{LONG_TTL, Meter as _, TTL, leases, waiting};
-use crate::subjects::{At, Subject};
+use super::server::{Server, url};
+use crate::subjects::store::counted::Place;
+use crate::subjects::store::crowd::{Gate, Seen};
 
-/// One lock that is free, taken and given back.
-pub(super) struct Cycle(&'static str);
+/// A server behind a way that counts.
+pub(super) struct Counted {
+    way: Way,
+    _server: Server,
+}
 
-/// A waiter behind a holder that need not renew. Counted is all that the waiter's client sends from
-/// its first try on.
-pub(super) struct Waiting(&'static str);
+impl Place for Counted {
+    type Meter = Requests;
 
-/// What many held leases cost.
-pub(super) struct Leases(&'static str);
+    async fn start() -> Result<Self> {
+        let server = Server::start().await;
+        Ok(Self { way: Way::to(&server).await?, _server: server })
+    }
 
-impl Cycle {
-    pub(super) fn of(subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self(subject))
+    fn url(&self) -> String {
+        self.way.url().to_owned()
     }
 }
 
-impl Counted for Cycle {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn count(&self, runtime: &Runtime, _: Plan) -> Result<Vec<f64>> {
-        runtime.block_on(async {
-            let server = Server::start().await;
-            let way = Way::to(&server).await?;
-            let url = way.url();
-            match self.0 {
-                OURS => cycle(url, ours::clients(url, TTL).await?).await,
-                RECIPE => cycle(url, Recipe::connect(url, TTL).await?).await,
-                other => bail!("BUG: who is {other}?"),
-            }
-        })
-    }
+/// A server behind a proxy that knows requests and events.
+pub(super) struct Watched {
+    proxy: Proxy,
+    _server: Server,
 }
 
-impl Waiting {
-    pub(super) fn of(subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self(subject))
-    }
-}
-
-impl Counted for Waiting {
-    fn name(&self) -> &'static str {
-        self.0
+impl Gate for Watched {
+    async fn start() -> Result<Self> {
+        let server = Server::start().await;
+        Ok(Self { proxy: server.counted().await, _server: server })
     }
 
-    fn count(&self, runtime: &Runtime, plan: Plan) -> Result<Vec<f64>> {
-        runtime.block_on(async {
-            let server = Server::start().await;
-            let way = Way::to(&server).await?;
-            let url = way.url();
-            match self.0 {
-                OURS => {
-                    let holder = Arc::new(ours::clients(url, LONG_TTL).await?);
-                    let waiter = Arc::new(ours::clients(url, TTL).await?);
-                    waiting::requests::<Requests, _>(url, &holder, &waiter, plan.wait).await
-                }
-                RECIPE => {
-                    let holder = Arc::new(Recipe::connect(url, LONG_TTL).await?);
-                    let waiter = Arc::new(Recipe::connect(url, TTL).await?);
-                    waiting::requests::<Requests, _>(url, &holder, &waiter, plan.wait).await
-                }
-                other => bail!("BUG: who is {other}?"),
-            }
-        })
-    }
-}
-
-impl Leases {
-    pub(super) fn of(subject: &'static str) -> Box<dyn Counted> {
-        Box::new(Self(subject))
-    }
-}
-
-impl Counted for Leases {
-    fn name(&self) -> &'static str {
-        self.0
+    fn url(&self) -> String {
+        url(&self.proxy)
     }
 
-    fn count(&self, runtime: &Runtime, plan: Plan) -> Result<Vec<f64>> {
-        let server = runtime.block_on(Server::start());
-        let way = runtime.block_on(Way::to(&server))?;
-        leases::cost(self.0, way.url(), plan)
+    async fn seen(&self) -> Result<Seen> {
+        let requests = self.proxy.requests_seen();
+        // Pings are not asked for.
+        let requests = requests.iter().filter(|(name, _)| *name != "ping");
+        let requests = requests.map(|(_, count)| count).sum::<u64>() as f64;
+        let notifications = self.proxy.notifications_seen().values().sum::<u64>() as f64;
+        Ok(Seen { requests, notifications })
     }
-}
-
-async fn cycle<S: Subject>(url: &str, subject: S) -> Result<Vec<f64>> {
-    let at = At { client: 0, name: 0 };
-    // What comes only once is not counted.
-    subject.cycle(at, || async {}).await?;
-    let requests = Requests::start(url).await?;
-    subject.cycle(at, || async {}).await?;
-    requests.read().await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use lock_testkit::{Proxy, Zk};
 
-use crate::subjects::store::LONG_TTL;
+use crate::subjects::store::{LONG_TTL, far};
 
 /// A server of our own, as ZooKeeper comes: it waits for the disk before it answers a write. It ends
 /// when it is dropped.
@@ -24,12 +24,10 @@ impl Server {
         Self { zk, link: None }
     }
 
-    /// One behind a link that takes so long each way.
-    pub(super) async fn start_behind(delay: Duration) -> Self {
+    /// One at the end of a [link](far::link).
+    pub(super) async fn start_far() -> Self {
         let near = Self::start().await;
-        let link = Proxy::start(near.zk.addr()).await;
-        link.delay(delay, delay);
-        Self { link: Some(link), ..near }
+        Self { link: Some(far::link(near.zk.addr()).await), ..near }
     }
 
     /// A way to it that counts requests.

@@ -1,0 +1,82 @@
+//! Plots that stand alone, and the copy of a report that the repository keeps.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Report;
+use super::growth::Axis;
+use super::plot;
+use super::speed::speed;
+use super::text::time;
+use crate::subjects::store::broken::{DEATH, FAILOVER, RESTART, SILENCE};
+use crate::subjects::store::{FREE, HAND_OFF};
+
+impl Report {
+    /// Plots by the names of their files.
+    pub(super) fn plots(&self) -> Result<Vec<(String, String)>> {
+        let mut plots = Vec::new();
+        let mut add = |name: &str, svg: String| {
+            plots.push((format!("{name}.svg"), plot::alone(&svg)));
+        };
+        for (name, question) in [("free-lock", FREE), ("hand-off", HAND_OFF)] {
+            let groups = self.groups.iter().filter(|group| group.question == question);
+            let dots: Vec<_> = groups.flat_map(|group| group.dots_of(group.backend)).collect();
+            if !dots.is_empty() {
+                add(name, plot::dots(&dots, time)?);
+            }
+        }
+        for (name, axis) in
+            [("growth-own-names", Axis::OwnNames), ("growth-one-name", Axis::OneName)]
+        {
+            if let Some(svg) = self.growth_plot(axis)? {
+                add(name, svg);
+            }
+        }
+        let broken =
+            [("killed", DEATH), ("silent", SILENCE), ("restart", RESTART), ("failover", FAILOVER)];
+        for (name, question) in broken {
+            let dots = self.dots_when(question);
+            if !dots.is_empty() {
+                add(name, plot::dots(&dots, time)?);
+            }
+        }
+        Ok(plots)
+    }
+
+    /// Puts the report into `benches/results` of the repository, and what it says of speed into the
+    /// README.
+    pub(crate) fn keep(&self, root: &Path) -> Result<()> {
+        self.write(&root.join(KEPT).join("report.json"))?;
+        let readme = root.join("README.md");
+        let text = fs::read_to_string(&readme).with_context(|| readme.display().to_string())?;
+        let text = with_speed(&text, &speed(&self.to_json()))?;
+        fs::write(&readme, text).with_context(|| readme.display().to_string())
+    }
+}
+
+/// The README with these lines about speed.
+fn with_speed(readme: &str, speed: &str) -> Result<String> {
+    let (before, rest) = readme.split_once(BEGIN).context("the README has no place for speed")?;
+    let (_, after) = rest.split_once(END).context("the README's lines about speed do not end")?;
+    ensure!(!after.contains(BEGIN), "the README has two places for speed");
+    Ok(format!("{before}{BEGIN}\n\n{speed}\n{END}{after}"))
+}
+
+/// Where the repository keeps the latest report.
+const KEPT: &str = "benches/results";
+const BEGIN: &str = "<!-- written by `cargo xtask bench --keep` -->";
+const END: &str = "<!-- until here -->";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_marks_is_replaced() {
+        let readme = format!("a {BEGIN} old {END} b");
+        assert_eq!(with_speed(&readme, "new").unwrap(), format!("a {BEGIN}\n\nnew\n{END} b"));
+        assert!(with_speed("a", "new").is_err() && with_speed(BEGIN, "new").is_err());
+    }
+}
