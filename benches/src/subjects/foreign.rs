@@ -38,6 +38,8 @@ pub(crate) struct Foreign {
     warm_up: u32,
     /// What it says when it is no longer sure that it holds.
     says: &'static str,
+    /// Under which name the time stands until it says for sure that it does not, and what it says.
+    sure: Option<(&'static str, &'static str)>,
 }
 
 pub(crate) const CURATOR: Foreign = Foreign {
@@ -48,11 +50,8 @@ pub(crate) const CURATOR: Foreign = Foreign {
     polls_every: Duration::ZERO,
     warm_up: 300,
     says: "SUSPENDED",
+    sure: Some(("Curator, which is sure", "LOST")),
 };
-
-/// The last word of Curator; see [`Foreign::says`].
-pub(crate) const CURATOR_LOST: Foreign =
-    Foreign { name: "Curator, which is sure", says: "LOST", ..CURATOR };
 
 pub(crate) const KAZOO: Foreign = Foreign {
     name: "kazoo",
@@ -62,6 +61,7 @@ pub(crate) const KAZOO: Foreign = Foreign {
     polls_every: Duration::ZERO,
     warm_up: 0,
     says: "SUSPENDED",
+    sure: None,
 };
 
 pub(crate) const REDIS_PY: Foreign = Foreign {
@@ -72,6 +72,7 @@ pub(crate) const REDIS_PY: Foreign = Foreign {
     polls_every: Duration::from_millis(100),
     warm_up: 0,
     says: "",
+    sure: None,
 };
 
 /// One that answers questions; its processes are started when they are first needed.

@@ -1,5 +1,6 @@
 //! What breaks, for clients in other languages.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,7 +12,7 @@ use super::process::Process;
 use super::{Foreign, address, number};
 use crate::delays::Delayed;
 use crate::subjects::store::broken::{
-    Event, Ground, PATIENCE, Stand, TTL, between_renewals, settle,
+    Event, Ground, PATIENCE, Stand, TTL, between_renewals, name_once, settle,
 };
 
 /// One event for one of them.
@@ -19,16 +20,46 @@ struct Broken<S> {
     of: &'static Foreign,
     event: Event,
     ground: Ground<S>,
+    sure: Mutex<Option<Duration>>,
 }
+
+/// How long it took until it was sure of its loss, where it had told before that it may be lost.
+struct Sure<S>(&'static str, Arc<Broken<S>>);
 
 impl<S: Stand> Ground<S> {
     /// A client in another language to whom this happens.
     pub(crate) fn foreign(&self, of: &'static Foreign, event: Event) -> Box<dyn Delayed> {
-        Box::new(Broken { of, event, ground: self.clone() })
+        Box::new(Broken::new(of, event, self))
+    }
+
+    /// One to whom the link goes silent, and who tells twice what that means.
+    pub(crate) fn silenced(&self, of: &'static Foreign) -> Vec<Box<dyn Delayed>> {
+        let broken = Broken::new(of, Event::Silence, self);
+        let mut all: Vec<Box<dyn Delayed>> = vec![Box::new(broken.clone())];
+        if let Some((name, _)) = of.sure {
+            all.push(Box::new(Sure(name, broken)));
+        }
+        all
     }
 }
 
-impl<S: Stand> Delayed for Broken<S> {
+impl<S: Stand> Delayed for Sure<S> {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    /// Of the silence that was just now, if that was asked about.
+    fn once(&self, runtime: &Runtime) -> Result<Duration> {
+        let kept = || self.1.sure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sure) = kept() {
+            return Ok(sure);
+        }
+        self.1.once(runtime)?;
+        kept().context("BUG: it was not sure")
+    }
+}
+
+impl<S: Stand> Delayed for Arc<Broken<S>> {
     fn name(&self) -> &'static str {
         self.of.name
     }
@@ -50,6 +81,10 @@ impl<S: Stand> Delayed for Broken<S> {
 }
 
 impl<S: Stand> Broken<S> {
+    fn new(of: &'static Foreign, event: Event, ground: &Ground<S>) -> Arc<Self> {
+        Arc::new(Self { of, event, ground: ground.clone(), sure: Mutex::default() })
+    }
+
     async fn death(&self, stand: &S) -> Result<Duration> {
         let url = stand.url(None);
         let (mut holder, mut waiter) = (self.start(&url)?, self.start(&url)?);
@@ -69,22 +104,21 @@ impl<S: Stand> Broken<S> {
         Ok(between(killed, granted))
     }
 
+    /// The time until it is sure, if it tells that, is kept for [`Sure`].
     async fn silence(&self, stand: &S) -> Result<Duration> {
         let link = stand.link().await;
         let mut process = self.start(&stand.url(Some(&link)))?;
         process.ready().await?;
-        process.ask(0, LOCK)?;
+        process.ask(0, &format!("lock {}", name_once("silent")))?;
         process.answer(0, "granted").await?;
         sleep(between_renewals()).await;
         link.black_hole(true, true);
         let silent = now();
         let told = number(&process.answer(0, self.of.says).await?)?;
-        process.kill();
-        link.black_hole(false, false);
-        // The next one begins with a free lock.
-        let mut next = self.start(&stand.url(None))?;
-        next.ready().await?;
-        self.cycle(&mut next).await?;
+        if let Some((_, says)) = self.of.sure {
+            let sure = between(silent, number(&process.answer(0, says).await?)?);
+            *self.sure.lock().unwrap_or_else(PoisonError::into_inner) = Some(sure);
+        }
         Ok(between(silent, told))
     }
 

@@ -154,19 +154,14 @@ async fn death<P: Party>(stand: &impl Stand, subject: &str) -> Result<Duration> 
 }
 
 async fn silence<P: Party>(stand: &impl Stand, subject: &str) -> Result<Duration> {
-    let link = stand.link().await;
-    let party = P::connect(&stand.url(Some(&link)), subject).await?;
+    let (link, name) = (stand.link().await, name_once(subject));
+    let party = P::connect(&stand.url(Some(&link)), &name).await?;
     let mut held = party.lock().await?;
     sleep(between_renewals()).await;
     link.black_hole(true, true);
     let silent = Instant::now();
     party.lost(&mut held).await.context("the loss was not told")?;
-    let took = silent.elapsed();
-    link.black_hole(false, false);
-    drop((held, party));
-    // The next one begins with a free lock.
-    cycle(&P::connect(&stand.url(None), subject).await?).await?;
-    Ok(took)
+    Ok(silent.elapsed())
 }
 
 async fn restart<P: Party>(stand: &impl Stand, subject: &str) -> Result<Duration> {
@@ -213,6 +208,11 @@ async fn cycle(party: &impl Party) -> Result<()> {
         }
         sleep(LOOK).await;
     }
+}
+
+/// A name that nobody has used: of one that is lost to the world, nobody knows when it is free.
+pub(crate) fn name_once(subject: &str) -> String {
+    format!("{subject}-{}", fastrand::u64(..))
 }
 
 /// Until one that comes now surely waits. Of one that looks now and then, the wait begins at any time

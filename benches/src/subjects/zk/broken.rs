@@ -13,18 +13,22 @@ use super::bare::connect;
 use super::server::{SCHEME, url};
 use super::{OURS, RECIPE};
 use crate::delays::{Delay, Delayed};
-use crate::subjects::foreign::{CURATOR, CURATOR_LOST, KAZOO};
+use crate::subjects::foreign::{CURATOR, KAZOO};
 use crate::subjects::store::broken::Event::{Death, Failover, Restart, Silence};
 use crate::subjects::store::broken::{Event, Ground, Ours, Party, Stand, TTL, hold};
 
 /// What breaks.
 pub(super) fn delays() -> Vec<Delay> {
     let (one, three) = (Ground::<One>::new(), Ground::<Three>::new());
-    let mut of_silence = all(&one, Silence);
-    of_silence.push(one.foreign(&CURATOR_LOST, Silence));
+    let mut silenced = vec![
+        one.party::<Ours>(OURS, Silence),
+        one.party::<Recipe>(RECIPE, Silence),
+        one.foreign(&KAZOO, Silence),
+    ];
+    silenced.extend(one.silenced(&CURATOR));
     vec![
         Death.to(all(&one, Death)),
-        Silence.to(of_silence),
+        Silence.to(silenced),
         Restart.to(all(&one, Restart)),
         Failover.to(all(&three, Failover)),
     ]
