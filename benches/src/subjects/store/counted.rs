@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::{LONG_TTL, Meter, TTL, waiting};
 use crate::counts::Counted;
 use crate::harness::Plan;
-use crate::subjects::{At, Subject};
+use crate::subjects::{At, PLAIN, Subject};
 
 /// A server that nobody else uses, and the way to it. It ends when it is dropped.
 pub(crate) trait Place: Sized + 'static {
@@ -38,7 +38,7 @@ pub(crate) fn cycle<P: Place, S: Subject>(
             let place = P::start().await?;
             let url = &place.url();
             let subject = connect(url, TTL).await?;
-            let at = At { client: 0, name: 0 };
+            let at = At { client: 0, name: PLAIN };
             // What comes only once is not counted.
             subject.cycle(at, || async {}).await?;
             let meter = P::Meter::start(url).await?;
