@@ -48,7 +48,7 @@ pub(crate) const CURATOR: Foreign = Foreign {
     source: "Locks.java",
     processes: 2,
     polls_every: Duration::ZERO,
-    warm_up: 300,
+    warm_up: 200,
     says: "SUSPENDED",
     sure: Some(("Curator, which is sure", "LOST")),
 };
@@ -146,10 +146,10 @@ impl Team {
         }
     }
 
-    /// Starts what is missing for so many seats.
+    /// Starts what is missing for so many seats. Two are started at once: a hand-off comes anyway.
     async fn fill(&self, processes: &mut Vec<Process>, seats: usize) -> Result<()> {
         let there = processes.len();
-        for _ in there..seats.min(self.of.processes) {
+        for _ in there..seats.max(2).min(self.of.processes) {
             processes.push(Process::start(self.of, &self.address, TTL)?);
         }
         for process in &mut processes[there..] {
