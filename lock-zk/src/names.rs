@@ -43,7 +43,7 @@ impl Directory {
 
     /// The path of a node in it, or the beginning of one.
     pub(crate) fn at(&self, node: &str) -> String {
-        format!("{}/{node}", self.path)
+        [&self.path, "/", node].concat()
     }
 }
 
@@ -54,21 +54,15 @@ pub(crate) fn top(prefix: &str) -> String {
 
 /// What all nodes of an acquisition begin with: Curator calls it a protected node.
 pub(crate) fn mark(id: EntryId) -> String {
-    let id = id.as_u128();
-    let part = |shift: u32, digits: u32| (id >> shift) & ((1 << (digits * 4)) - 1);
-    format!(
-        "{PROTECTED}{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        part(96, 8),
-        part(80, 4),
-        part(64, 4),
-        part(48, 4),
-        part(0, 12)
-    )
+    let id = format!("{:032x}", id.as_u128());
+    let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
+    PROTECTED.to_owned() + &parts.join("-")
 }
 
-/// What the name of an acquisition's node is, up to the number that the store adds.
-pub(crate) fn stem(id: EntryId, mode: Mode) -> String {
-    let mut stem = mark(id);
+/// What the name of the node of the acquisition with this [`mark`] is, up to the number that the store
+/// adds.
+pub(crate) fn stem(mark: &str, mode: Mode) -> String {
+    let mut stem = mark.to_owned();
     if mode != Mode::Exclusive {
         write!(stem, "-{}", ModeWord(mode)).expect("BUG: a string takes all");
     }
@@ -173,7 +167,7 @@ mod tests {
         let id = EntryId::random().unwrap();
         for mode in [Mode::Exclusive, Mode::Shared, permit(5)] {
             for number in [0, 7, 2_147_483_647, -2_147_483_648, -1, 12_345_678_901] {
-                let node = format!("{}{number:010}", stem(id, mode));
+                let node = format!("{}{number:010}", stem(&mark(id), mode));
                 let read = Contender::read(&node).unwrap();
                 assert_eq!((read.mode, read.number, read.is_ours), (mode, number, true), "{node}");
                 assert!(node.starts_with(&mark(id)));

@@ -118,10 +118,10 @@ impl Session {
         let mut places = lock(&self.places);
         let place = places.entry(entry.id()).or_insert_with(|| {
             let directory = Directory::new(prefix, entry.name());
-            let mode = entry.request().mode();
+            let mark = names::mark(entry.id());
             Arc::new(Place {
-                mark: names::mark(entry.id()),
-                stem: directory.at(&names::stem(entry.id(), mode)),
+                stem: directory.at(&names::stem(&mark, entry.request().mode())),
+                mark,
                 directory,
                 is_unanswered: AtomicBool::new(false),
                 node: Mutex::default(),
