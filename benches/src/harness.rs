@@ -288,7 +288,7 @@ impl Plan {
         wait: Duration::from_secs(10),
         leases: [1, 100, 10_000],
         waiters: 1_000,
-        episodes: 7,
+        episodes: 5,
         judges_counts: true,
     };
     pub(crate) const QUICK: Self = Self {
