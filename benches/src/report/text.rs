@@ -144,14 +144,20 @@ pub(super) fn bound(verdict: &Verdict) -> String {
     verdict.bound.to_string()
 }
 
+/// Three digits, of what is given in microseconds.
 pub(super) fn time(us: f64) -> String {
-    if us < 10.0 {
-        format!("{:.0} ns", us * 1_000.0)
-    } else if us < 10_000.0 {
-        format!("{us:.1} µs")
-    } else {
-        format!("{:.1} ms", us / 1_000.0)
-    }
+    let (value, unit) = match us {
+        us if us < 1.0 => return format!("{:.0} ns", us * 1e3),
+        us if us < 1e3 => (us, "µs"),
+        us if us < 1e6 => (us / 1e3, "ms"),
+        us => (us / 1e6, "s"),
+    };
+    let digits = match value {
+        value if value < 10.0 => 2,
+        value if value < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
 }
 
 pub(super) fn rate(rate: f64) -> String {
@@ -173,9 +179,9 @@ mod tests {
     fn table_reads() {
         let expected = "\
 local: free; other processes used 4 % of the machine
-  subject     p50       p99       rate  rate / floor       between
-  ours     100 ns  100.0 µs   7.50 M/s          0.25  0.20 to 0.30  !
-  floor     25 ns   25.0 µs  30.00 M/s             -
+  subject     p50      p99       rate  rate / floor       between
+  ours     100 ns   100 µs   7.50 M/s          0.25  0.20 to 0.30  !
+  floor     25 ns  25.0 µs  30.00 M/s             -
 
   peer could not answer: it hung
 
@@ -184,8 +190,8 @@ local: held
   ours      1024         3
 
 local: it breaks
-  subject    times      least   median   greatest
-  lock-ours      3  8000.0 µs  20.0 ms  3000.0 ms
+  subject    times    least   median  greatest
+  lock-ours      3  8.00 ms  20.0 ms    3.00 s
 
   peer could not answer: it fell silent
 
@@ -203,7 +209,10 @@ local: it breaks
 
     #[test]
     fn units_fit_the_size() {
-        assert_eq!([0.0954, 12.34, 65_000.0].map(time), ["95 ns", "12.3 µs", "65.0 ms"]);
+        assert_eq!(
+            [0.0954, 12.34, 65_000.0, 2e6].map(time),
+            ["95 ns", "12.3 µs", "65.0 ms", "2.00 s"]
+        );
         assert_eq!([79.4, 52_000.0, 2_400_000.0].map(rate), ["79 /s", "52.0 k/s", "2.40 M/s"]);
     }
 }
