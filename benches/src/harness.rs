@@ -112,14 +112,14 @@ pub(crate) trait Contestant {
     fn round(&self, runtime: &Runtime, load: Load) -> Result<Round>;
 }
 
-/// Asks every question of every subject of `backend`.
+/// Asks every question of every subject of `backend`; the answers are added to `groups`.
 pub(crate) fn run(
     runtime: &Runtime,
     backend: &Backend,
     plan: Plan,
     progress: &Progress,
-) -> Result<Vec<Group>> {
-    let mut groups = Vec::new();
+    groups: &mut Vec<Group>,
+) -> Result<()> {
     let is_asked = |question: &&Question| !backend.subjects_of(question).is_empty();
     for question in backend.questions.iter().filter(is_asked) {
         let asked = ask(runtime, backend, question, plan, progress)
@@ -130,7 +130,7 @@ pub(crate) fn run(
         }
         groups.push(asked?);
     }
-    Ok(groups)
+    Ok(())
 }
 
 fn ask(
@@ -283,7 +283,7 @@ impl Plan {
 
     pub(crate) const FULL: Self = Self {
         rounds: 15,
-        rounds_of_points: 5,
+        rounds_of_points: 6,
         round: Duration::from_millis(200),
         wait: Duration::from_secs(10),
         leases: [1, 100, 10_000],

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::harness::{Backend, Plan};
 use crate::machine::Machine;
 use crate::progress::Progress;
-use crate::report::Report;
+use crate::report::{Earlier, Report};
 
 mod bars;
 mod cores;
@@ -89,6 +89,9 @@ fn run(cli: &Cli) -> Result<()> {
     if !cli.hold_for_ever.is_empty() {
         return runtime.block_on(subjects::hold_for_ever(&cli.hold_for_ever));
     }
+    // Before half an hour has gone.
+    report::can_be_written(&cli.output)?;
+    let then = cli.against.as_deref().map(Earlier::read).transpose()?;
     let mut backends = backends(&cli.backends, &runtime)?;
     backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
     let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
@@ -101,8 +104,12 @@ fn run(cli: &Cli) -> Result<()> {
         machine: Machine::read(),
         date: SystemTime::now(),
         quick: cli.quick,
+        is_interrupted: false,
     };
-    let expected = backends.iter().map(|backend| backend.expected(plan)).sum();
+    let expected: Duration = backends.iter().map(|backend| backend.expected(plan)).sum();
+    if expected.is_zero() {
+        bail!("nothing has `{}` in its `question: subject`; a report names them all", cli.only);
+    }
     eprintln!("this takes about {}", spell(expected));
     let progress = Progress::new(expected)?;
     progress.end_on_interrupt(&runtime);
@@ -111,14 +118,15 @@ fn run(cli: &Cli) -> Result<()> {
         .take_while(|_| !progress.is_interrupted())
         .try_for_each(|backend| measure(&runtime, backend, plan, &progress, &mut report));
     progress.finish();
+    report.is_interrupted = progress.is_interrupted();
     if !cli.only.is_empty() {
         report.verdicts.retain(|verdict| verdict.value.is_some());
     }
 
-    report.write(&cli.output)?;
     print!("{report}");
+    report.write(&cli.output)?;
     println!("report: {}", cli.output.display());
-    let again = cli.against.as_deref().map(|then| report.again(then)).transpose()?;
+    let again = then.as_ref().map(|then| report.again(then));
     if let Some(again) = &again {
         print!("{again}");
     }
@@ -127,12 +135,12 @@ fn run(cli: &Cli) -> Result<()> {
     if progress.is_interrupted() {
         bail!("interrupted; the report has what was measured until then");
     }
+    if cli.keep {
+        report.keep(root())?;
+    }
     let failed = report.failed();
     if !failed.is_empty() {
         bail!("{} could not answer: {}", count(failed.len(), "subject"), failed.join("; "));
-    }
-    if cli.keep {
-        report.keep(root())?;
     }
     if cli.check && again.is_some_and(|again| !again.is_same()) {
         bail!("the two runs differ by more than they said they might");
@@ -160,9 +168,9 @@ fn measure(
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
-    let groups = harness::run(runtime, backend, plan, progress)?;
-    report.verdicts.extend(backend.bars.iter().map(|bar| bar.judge(backend.name, &groups)));
-    report.groups.extend(groups);
+    harness::run(runtime, backend, plan, progress, &mut report.groups)?;
+    let verdicts = backend.bars.iter().map(|bar| bar.judge(backend.name, &report.groups));
+    report.verdicts.extend(verdicts);
     let (tallies, verdicts) = counts::run(runtime, backend, plan, progress);
     report.tallies.extend(tallies);
     report.verdicts.extend(verdicts);

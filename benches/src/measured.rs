@@ -28,9 +28,10 @@ pub(crate) struct Measured {
 pub(crate) struct Ratio {
     /// The median of the ratios of the rounds.
     pub(crate) median: f64,
-    /// Where the median of very many rounds is, with 95 % certainty. It knows nothing of what stays the
-    /// same in a run and differs in the next one.
+    /// Where the median of very many rounds is, with 95 % certainty if there are six rounds or more. It
+    /// knows nothing of what stays the same in a run and differs in the next one.
     pub(crate) range: Range<f64>,
+    pub(crate) rounds: usize,
 }
 
 impl Measured {
@@ -84,13 +85,14 @@ impl Ratio {
         }
         let mut ratios: Vec<_> = rounds.iter().zip(to).map(|(one, other)| one / other).collect();
         ratios.sort_by(f64::total_cmp);
-        let outside = outside(ratios.len());
-        let range = ratios[outside]..ratios[ratios.len() - 1 - outside];
-        Some(Self { median: median(ratios), range })
+        let (rounds, outside) = (ratios.len(), outside(ratios.len()));
+        let range = ratios[outside]..ratios[rounds - 1 - outside];
+        Some(Self { median: median(ratios), range, rounds })
     }
 
     pub(crate) fn is_noisy(&self) -> bool {
-        self.range.end > self.median * CALM || self.range.start * CALM < self.median
+        let is_open = self.range.end > self.median * CALM || self.range.start * CALM < self.median;
+        is_open || self.rounds < FEWEST
     }
 }
 
@@ -121,6 +123,10 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 /// How far the truth may be from a ratio that is no noise.
 pub(crate) const CALM: f64 = 1.15;
+
+/// Fewer rounds leave every ratio open: that all are on one side comes by chance once in twenty times or
+/// more often.
+const FEWEST: usize = 6;
 
 /// How often the truth is outside of what is said.
 const UNSURE: f64 = 0.05;
@@ -158,8 +164,9 @@ mod tests {
 
         let wild: Vec<f64> = (0..15).map(|round| 1.0 + f64::from(round)).collect();
         let ratio = Ratio::of(&wild, &[1.0; 15]).unwrap();
-        assert_eq!(ratio, Ratio { median: 8.0, range: 4.0..12.0 });
+        assert_eq!(ratio, Ratio { median: 8.0, range: 4.0..12.0, rounds: 15 });
         assert!(ratio.is_noisy());
+        assert!(Ratio::of(&[1.0; 5], &[1.0; 5]).unwrap().is_noisy(), "too few to tell");
         assert!(Ratio::of(&[], &[]).is_none() && Ratio::of(&[1.0], &[]).is_none());
     }
 }

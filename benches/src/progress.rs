@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Runtime;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A line on stderr, if that is a terminal. It is drawn between rounds only, never during one.
 #[derive(Debug)]
@@ -23,12 +25,22 @@ impl Progress {
         Ok(Self { bar, is_interrupted: Arc::default() })
     }
 
-    /// Has a Ctrl-C end the run after what is under way, with what it has measured so far; a second one
+    /// Has a Ctrl-C, or a SIGTERM, end the run after what is under way, with what it has measured so far; a second one
     /// is not waited for.
     pub(crate) fn end_on_interrupt(&self, runtime: &Runtime) {
         let is_interrupted = self.is_interrupted.clone();
+        let terminated = {
+            let _context = runtime.enter();
+            signal(SignalKind::terminate())
+        };
         runtime.spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            let Ok(mut terminated) = terminated else { return };
+            loop {
+                tokio::select! {
+                    Ok(()) = ctrl_c() => {}
+                    Some(()) = terminated.recv() => {}
+                    else => return,
+                }
                 if is_interrupted.swap(true, Relaxed) {
                     std::process::exit(INTERRUPTED);
                 }

@@ -2,10 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::measured::CALM;
+
+/// The report of an earlier run.
+#[derive(Debug)]
+pub(crate) struct Earlier(pub(super) Value);
+
+impl Earlier {
+    /// Reads what a run has written as JSON.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| path.display().to_string())?;
+        let report = serde_json::from_slice(&text).ok().filter(|report: &Value| {
+            report["results"].as_array().is_some_and(|results| !results.is_empty())
+        });
+        let report = report.with_context(|| {
+            format!("{} is no report.json with results of this program", path.display())
+        })?;
+        Ok(Self(report))
+    }
+}
 
 /// What two runs make of the same subjects.
 #[derive(Debug, Default)]
@@ -76,9 +97,9 @@ impl Again {
         }
     }
 
-    /// Whether nothing is different that the reports had not said themselves.
+    /// Whether they asked the same, and nothing is different that they had not said themselves.
     pub(crate) fn is_same(&self) -> bool {
-        self.unmarked.is_empty() && self.turned.is_empty()
+        self.ratios > 0 && self.unmarked.is_empty() && self.turned.is_empty()
     }
 }
 
@@ -188,6 +209,6 @@ mod tests {
     #[test]
     fn what_only_one_run_asked_is_left_out() {
         let again = Again::of(&json!({}), &report(&[("ours", 1.0, 1.0, 1.0, false)]));
-        assert!(again.is_same() && again.ratios == 0);
+        assert!(!again.is_same() && again.ratios == 0, "they have nothing in common");
     }
 }

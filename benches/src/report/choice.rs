@@ -71,12 +71,12 @@ impl Report {
         }
     }
 
-    /// What was counted of ours, to the question of which this is a part.
+    /// What was counted of ours, to the last question of which this is a part: that of the most.
     fn count(&self, backend: &str, part: &str, unit: usize) -> String {
         let asked = |tally: &&Tally| tally.backend == backend && tally.question.contains(part);
         let ours = |counts: &&Counts| counts.subject.starts_with(OURS);
         let counts =
-            self.tallies.iter().find(asked).and_then(|tally| tally.results.iter().find(ours));
+            self.tallies.iter().rev().find(asked).and_then(|tally| tally.results.iter().find(ours));
         let count = counts.and_then(|counts| counts.counts.get(unit));
         count.map_or_else(|| "–".to_owned(), |count| super::text::count(*count))
     }
@@ -111,17 +111,17 @@ const FACTS: &[Fact] = &[
         &[
             ("local", "tasks of one process"),
             ("redis", "processes that have a Redis, and fence what must not break"),
-            ("etcd", "processes that need it to hold when servers fail"),
-            ("zk", "processes that need it to hold when servers fail"),
+            ("etcd", "processes whose lock has to outlive a server; nothing but etcd to be run"),
+            ("zk", "the same, where ZooKeeper and a Java are there already"),
         ],
     ),
     (
         "to be run",
         &[
             ("local", "nothing"),
-            ("redis", "one server"),
-            ("etcd", "three members"),
-            ("zk", "three members"),
+            ("redis", "one server (measured: one)"),
+            ("etcd", "three members (measured: one)"),
+            ("zk", "three members (measured: one)"),
         ],
     ),
     (
@@ -129,8 +129,8 @@ const FACTS: &[Fact] = &[
         &[
             ("local", "–"),
             ("redis", "locks of the last moments may be lost with it"),
-            ("etcd", "no lock is lost"),
-            ("zk", "no lock is lost"),
+            ("etcd", "no lock is lost while most members live; the README has the exceptions"),
+            ("zk", "no lock is lost while most members live; the README has the exceptions"),
         ],
     ),
 ];
@@ -152,8 +152,8 @@ const BROKEN: [&str; 4] = [DEATH, SILENCE, RESTART, FAILOVER];
 /// What is counted: how it is called here, a part of the question, and which of the numbers.
 const COUNTED: &[(&str, &str, usize)] = &[
     ("requests of a free lock and its release", "of a free lock", 0),
-    ("requests a grant, where 1,000 wait", "that wait for one lock", 0),
-    ("notifications a grant, where 1,000 wait", "that wait for one lock", 1),
-    ("bytes of a lease, of 10,000", "10000 leases", 0),
-    ("requests that keep 10,000 leases for a TTL", "10000 leases", 1),
+    ("requests a grant, where many wait for one lock", "that wait for one lock", 0),
+    ("messages of the server a grant, where many wait", "that wait for one lock", 1),
+    ("bytes of a lease, where many are held", " leases held", 0),
+    ("requests that keep all of these, in a TTL of 10 s", " leases held", 1),
 ];

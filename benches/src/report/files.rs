@@ -1,6 +1,6 @@
 //! Plots that stand alone, and the copy of a report that the repository keeps.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,19 +10,24 @@ use super::growth::Axis;
 use super::plot;
 use super::speed::speed;
 use super::text::time;
+use crate::subjects::FAR;
 use crate::subjects::store::broken::{DEATH, FAILOVER, RESTART, SILENCE};
 use crate::subjects::store::{FREE, HAND_OFF};
 
 impl Report {
-    /// Plots by the names of their files.
+    /// Plots by the ends of the names of their files.
     pub(super) fn plots(&self) -> Result<Vec<(String, String)>> {
         let mut plots = Vec::new();
         let mut add = |name: &str, svg: String| {
             plots.push((format!("{name}.svg"), plot::alone(&svg)));
         };
         for (name, question) in [("free-lock", FREE), ("hand-off", HAND_OFF)] {
-            let groups = self.groups.iter().filter(|group| group.question == question);
-            let dots: Vec<_> = groups.flat_map(|group| group.dots_of(group.backend)).collect();
+            let groups = self.groups.iter().filter(|group| {
+                group.question.starts_with(question) && !group.backend.ends_with(FAR)
+            });
+            let dots: Vec<_> = groups
+                .flat_map(|group| group.dots_of(group.backend, &group.question[question.len()..]))
+                .collect();
             if !dots.is_empty() {
                 add(name, plot::dots(&dots, time)?);
             }
@@ -54,6 +59,21 @@ impl Report {
         let text = with_speed(&text, &speed(&self.to_json()))?;
         fs::write(&readme, text).with_context(|| readme.display().to_string())
     }
+}
+
+/// Whether a report can go there; what is there stays as it is.
+pub(crate) fn can_be_written(path: &Path) -> Result<()> {
+    ensure!(
+        path.extension().is_some_and(|extension| extension == "json"),
+        "the report is JSON, with a page and plots beside it: `--output {}` should end in .json",
+        path.display()
+    );
+    let why = || format!("the report cannot go to {}: choose another `--output`", path.display());
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(why)?;
+    }
+    OpenOptions::new().append(true).create(true).open(path).with_context(why)?;
+    Ok(())
 }
 
 /// The README with these lines about speed.

@@ -25,6 +25,7 @@ impl Report {
                         "median": ratio.median,
                         "low": ratio.range.start,
                         "high": ratio.range.end,
+                        "rounds": ratio.rounds,
                     })),
                     "noisy": group.is_disturbed || measured.is_noisy(),
                     "tail": measured.tail.iter().map(one_of).collect::<Vec<_>>(),
@@ -83,6 +84,7 @@ impl Report {
             },
             "date": humantime::format_rfc3339_seconds(self.date).to_string(),
             "quick": self.quick,
+            "interrupted": self.is_interrupted,
         })
     }
 }

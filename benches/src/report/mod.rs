@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use self::again::Again;
+pub(crate) use self::again::{Again, Earlier};
+pub(crate) use self::files::can_be_written;
 use self::text::of;
 use crate::bars::Verdict;
 use crate::counts::Tally;
@@ -37,6 +38,7 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) date: SystemTime,
     pub(crate) quick: bool,
+    pub(crate) is_interrupted: bool,
 }
 
 impl Report {
@@ -46,20 +48,17 @@ impl Report {
         if !folder.as_os_str().is_empty() {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        let mut files = self.plots()?.into_iter().map(|(name, svg)| (folder.join(name), svg));
-        let json = format!("{:#}\n", self.to_json());
-        let report = [(path.to_owned(), json), (path.with_extension("html"), self.page()?)];
-        files.by_ref().chain(report).try_for_each(|(path, text)| {
+        let json = (path.to_owned(), format!("{:#}\n", self.to_json()));
+        let page = (path.with_extension("html"), self.page()?);
+        let plots = self.plots()?.into_iter().map(|(name, svg)| (path.with_extension(name), svg));
+        [json, page].into_iter().chain(plots).try_for_each(|(path, text)| {
             fs::write(&path, text).with_context(|| path.display().to_string())
         })
     }
 
-    /// Whether the run whose report is in `path` said the same.
-    pub(crate) fn again(&self, path: &Path) -> Result<Again> {
-        let then = fs::read(path).with_context(|| path.display().to_string())?;
-        let then = serde_json::from_slice(&then)
-            .with_context(|| format!("{} is no report of this program", path.display()))?;
-        Ok(Again::of(&then, &self.to_json()))
+    /// Whether an earlier run said the same.
+    pub(crate) fn again(&self, then: &Earlier) -> Again {
+        Again::of(&then.0, &self.to_json())
     }
 
     /// The missed bars, each with what it came to.
@@ -127,7 +126,7 @@ pub(crate) mod tests {
             range: rate..rate,
             tail: vec![(2.0, p50_us), (100.0, 1_000.0 * p50_us)],
         };
-        let ratio = Ratio { median: 0.25, range: 0.2..0.3 };
+        let ratio = Ratio { median: 0.25, range: 0.2..0.3, rounds: 15 };
         let verdict = |value| Verdict {
             name: "local free: ours / peer".to_owned(),
             value,
@@ -168,6 +167,7 @@ pub(crate) mod tests {
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
             date: SystemTime::UNIX_EPOCH,
             quick: false,
+            is_interrupted: false,
         }
     }
 

@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::plot::{self, COLORS, Dot, Side};
-use super::text::{bound, group_rows, of, rate, tally_rows, time};
+use super::text::{bound, group_rows, lapse_rows, of, rate, tally_rows, time};
 use crate::bars::Metric;
 use crate::delays::{Lapse, Lapses};
 use crate::harness::{Failure, Group, QUIET};
@@ -44,10 +44,10 @@ impl Report {
                     }
                     (self.choice())
                     (broken)
+                    (self.far())
                     (growth)
                     (tails)
                     @for question in &questions { (question) }
-                    (self.far())
                     (self.counted())
                     (self.judged())
                     (method())
@@ -135,7 +135,10 @@ impl Report {
             @if !parts.is_empty() {
                 section {
                     h2 { "When something breaks" }
-                    p { "The median, and a line from the shortest to the longest." }
+                    p { "The median, and a line from the shortest to the longest. With a TTL of 2 s. Who \
+                         loses its link is told the truth by ours: the lock is lost, as it may be \
+                         another's. zookeeper-client's lock, kazoo and Curator say first that nobody \
+                         knows; Curator says later that it is sure." }
                     div.plots {
                         @for (question, plot) in &parts {
                             figure {
@@ -143,6 +146,10 @@ impl Report {
                                 (PreEscaped(plot))
                                 @for lapse in self.lapses.iter().filter(|one| one.question == *question) {
                                     (unanswered(&lapse.failures))
+                                    details {
+                                        summary { (lapse.backend) " in numbers" }
+                                        (numbers(&lapse_rows(lapse)))
+                                    }
                                 }
                             }
                         }
@@ -221,9 +228,10 @@ impl Group {
     }
 
     /// The same, beside those of other backends.
-    pub(super) fn dots_of(&self, backend: &str) -> Vec<Dot> {
+    pub(super) fn dots_of(&self, backend: &str, when: &str) -> Vec<Dot> {
         let dots = self.dots().into_iter();
-        dots.map(|dot| Dot { label: format!("{backend}: {}", dot.label), ..dot }).collect()
+        let label = |dot: &Dot| format!("{backend}: {}{when}", dot.label);
+        dots.map(|dot| Dot { label: label(&dot), ..dot }).collect()
     }
 }
 
@@ -292,15 +300,23 @@ fn method() -> Markup {
         section {
             h2 { "How it is measured, and what it cannot say" }
             ul {
-                li { "All subjects of a question run in turns, round after round, in one process: \
-                      ratios within one plot can be compared, times of two machines cannot." }
-                li { "Servers run on the same machine, so a trip is far shorter than over a \
-                      network, and client and server share the cores." }
-                li { "Blue is Leasehold, orange a peer, grey the floor: the bare client of the \
-                      store, which does the same work and locks nothing." }
+                li { "All subjects of a question run in turns, round after round: ratios within one plot \
+                      can be compared, times of two machines cannot. Curator, kazoo and redis-py are \
+                      processes of their own." }
+                li { "Servers run on the same machine, so a trip is far shorter than over a network. \
+                      Where one request goes at a time the server has a core for itself, else it shares \
+                      them with the clients. There is one server: with three members each write is a \
+                      trip to another one more. Redis keeps nothing on disk, etcd and ZooKeeper write \
+                      each change to it." }
+                li { "Blue is Leasehold, orange a peer, grey the floor: the bare client of the store, which \
+                      does the same work and locks nothing, and for local the bare locks of tokio. In \
+                      the plots of growth a colour is a backend." }
+                li { "“lock-local inherent” is called by its own type, “dyn” through the trait object that \
+                      applications have." }
                 li { "Of each ratio the numbers say between which two it lies with 95 % certainty, as far \
                       as one run can tell. With an exclamation mark that is more than 15 % from \
-                      the ratio: a second run may say something else." }
+                      the ratio, or there were fewer than six rounds: a second run may say something \
+                      else." }
             }
             p { "The file benches/README.md of the repository says it for each question." }
         }

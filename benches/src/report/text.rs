@@ -103,7 +103,7 @@ pub(super) fn tally_rows(tally: &Tally) -> Vec<Vec<String>> {
     [header].into_iter().chain(rows).collect()
 }
 
-fn lapse_rows(lapse: &Lapse) -> Vec<Vec<String>> {
+pub(super) fn lapse_rows(lapse: &Lapse) -> Vec<Vec<String>> {
     let header = ["subject", "times", "least", "median", "greatest"].map(str::to_owned);
     let rows = lapse.results.iter().map(|lapses| {
         let times = [Lapses::least, Lapses::median, Lapses::greatest].map(|of| of(lapses));

@@ -43,9 +43,10 @@ impl Report {
         html! {
             @if !trips.is_empty() {
                 section {
-                    h2 { "Over a link of 1 ms each way" }
-                    p { "The median, in times of one command over the same link. Of a hand-off it is \
-                         the way from the release to the waiter." }
+                    h2 { "Over a network" }
+                    p { "Over a link of 1 ms each way: the median, in times of one command over the same \
+                         link. Where the server is not next door, this is what a lock costs. Of a \
+                         hand-off it is the way from the release to the waiter." }
                     div.wide {
                         table {
                             thead { tr { th { "subject" } th { "trips" } } }

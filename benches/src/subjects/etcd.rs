@@ -16,8 +16,8 @@ use crate::subjects::CLIENTS;
 use crate::subjects::store::counted::{cycle, waiter};
 use crate::subjects::store::crowd::{self, crowd};
 use crate::subjects::store::{
-    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, ONE_NAME, TTL, cap, far, leases as held, p50, question,
-    questions, rate, spell,
+    AFTER_A_PAUSE, BYTES, FREE, HAND_OFF, LATE_HAND_OFF, ONE_NAME, TTL, cap, far, leases as held,
+    p50, question, questions, rate, spell,
 };
 use crate::workload::Workload;
 
@@ -142,9 +142,6 @@ fn counts() -> Vec<Count> {
     ));
     counts
 }
-
-/// To one that has waited for a while.
-const LATE_HAND_OFF: &str = "hand-off after 150ms";
 
 const OURS: &str = "lock-etcd";
 const LOCK_RPC: &str = "etcd's Lock RPC";

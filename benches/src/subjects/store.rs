@@ -128,6 +128,8 @@ pub(crate) const READERS: &str = "64 tasks on one name, 95 % read";
 pub(crate) const SEMAPHORE: &str = "64 tasks on 8 permits";
 pub(crate) const TRY_HELD: &str = "try a held lock";
 pub(crate) const HAND_OFF: &str = "hand-off";
+/// To one that has waited for a while.
+pub(crate) const LATE_HAND_OFF: &str = "hand-off after 150ms";
 pub(crate) const ONE_COMMAND: &str = "one command";
 /// As a release, which comes while nothing else happens.
 pub(crate) const AFTER_A_PAUSE: &str = "one command after a pause";
