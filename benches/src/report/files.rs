@@ -91,7 +91,30 @@ const END: &str = "<!-- until here -->";
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    #[test]
+    fn readme_says_what_the_report_says() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let report = fs::read_to_string(root.join(KEPT).join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["quick"], false);
+        let readme = fs::read_to_string(root.join("README.md")).unwrap();
+        assert_eq!(with_speed(&readme, &speed(&report)).unwrap(), readme);
+        for part in ["report.hand-off.svg", "report.html"] {
+            let name = format!("{KEPT}/{part}");
+            assert!(readme.contains(&name) && root.join(&name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        let why = |path: &str| format!("{:#}", can_be_written(Path::new(path)).unwrap_err());
+        assert!(why("report.html").contains("should end in .json"));
+        assert!(why("/proc/nowhere/report.json").contains("choose another `--output`"));
+    }
 
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
