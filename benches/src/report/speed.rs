@@ -55,22 +55,12 @@ const ROWS: &[Row] = &[
         title: "that, with others",
         cell: |report, backend| {
             let all = results(report, backend, HAND_OFF);
-            let others = all.filter(|result| !is_ours(result)).filter_map(|result| {
-                Some(format!("{}: {}", result["subject"].as_str()?, p50(result)?))
-            });
-            let others: Vec<_> = others.collect();
-            (!others.is_empty()).then(|| others.join("<br>"))
+            named(all.filter(|result| !is_ours(result)))
         },
     },
     Row {
         title: "the same to one that has waited for 150 ms, and others",
-        cell: |report, backend| {
-            let all = results(report, backend, LATE_HAND_OFF).filter_map(|result| {
-                Some(format!("{}: {}", result["subject"].as_str()?, p50(result)?))
-            });
-            let all: Vec<_> = all.collect();
-            (!all.is_empty()).then(|| all.join("<br>"))
-        },
+        cell: |report, backend| named(results(report, backend, LATE_HAND_OFF)),
     },
     Row {
         title: "64 tasks on own names, locks a second",
@@ -113,6 +103,14 @@ fn is_ours(entry: &Value) -> bool {
 /// As the report marks what a second run may not repeat.
 fn marked(result: &Value, text: String) -> String {
     if result["noisy"] == true { text + " !" } else { text }
+}
+
+/// Each with its name.
+fn named<'r>(results: impl Iterator<Item = &'r Value>) -> Option<String> {
+    let lines = results
+        .filter_map(|result| Some(format!("{}: {}", result["subject"].as_str()?, p50(result)?)));
+    let lines: Vec<_> = lines.collect();
+    (!lines.is_empty()).then(|| lines.join("<br>"))
 }
 
 fn p50(result: &Value) -> Option<String> {
