@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::sh::Sh;
 
+mod ahead;
 mod harness;
 mod licences;
 mod limit;

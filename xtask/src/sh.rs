@@ -91,6 +91,22 @@ impl Sh {
         quiet.status().is_ok_and(|status| status.success())
     }
 
+    /// The same at the lowest priority.
+    pub(crate) fn behind_others(self) -> Self {
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(self.command.get_program()).args(self.command.get_args());
+        if let Some(dir) = self.command.get_current_dir() {
+            command.current_dir(dir);
+        }
+        for (key, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        Self { command }
+    }
+
     /// For those who must watch the process themselves, and who show it.
     pub(crate) fn into_command(self) -> Command {
         self.command
@@ -136,6 +152,13 @@ mod tests {
     fn shows_a_line_that_can_be_pasted() {
         let sh = Sh::cargo(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(sh.to_string(), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+    }
+
+    #[test]
+    fn what_runs_behind_others_is_the_same() {
+        let sh = Sh::new("sh", ["-c", "echo $HOME $(nice) $PWD"]).env("HOME", "there");
+        let text = sh.dir(Path::new("/")).behind_others().stdout().unwrap();
+        assert_eq!(text, "there 19 /\n");
     }
 
     #[test]
