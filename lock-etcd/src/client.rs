@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use self::dial::{Conn, Dialer};
 pub(crate) use self::keep_alive::KeepAlive;
 pub(crate) use self::transaction::{Look, Outcome, Row, Transaction};
-pub(crate) use self::watch::{WatchEvent, Watches};
+pub(crate) use self::watch::{Range, WatchEvent, Watches};
 use crate::config::EtcdConfig;
 use crate::error::{self, Fate};
 

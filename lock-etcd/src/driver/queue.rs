@@ -147,15 +147,22 @@ impl EtcdDriver {
             Mode::Permit { of } => found.ahead.len() < of.get() as usize,
         };
         if is_admitted {
-            place.stop_listening();
-            let token = token(place.created.load(SeqCst));
-            let token =
-                token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
-            self.held().insert(token, place.own.clone());
-            return Ok(Standing::Granted(token));
+            return self.grant(place);
         }
-        place.wait_for(found.ahead);
+        // Too many if some are behind it: then it looks.
+        let is_next = found.ahead.len() == 1 && found.count == 2;
+        place.wait_for(found.ahead, is_next);
         Ok(Standing::Queued { recheck: None })
+    }
+
+    /// It is the turn of the entry, whose key is there.
+    pub(super) fn grant(&self, place: &Place) -> Result<Standing> {
+        place.stop_listening();
+        let token = token(place.created.load(SeqCst));
+        let token =
+            token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
+        self.held().insert(token, place.own.clone());
+        Ok(Standing::Granted(token))
     }
 
     /// Whether those for whom the entry waits are all there, and the entry itself; all of them go one
