@@ -87,6 +87,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ETCD
     },
     Mutant {
+        name: "etcd-what-is-lost-with-its-leader-is-waited-for",
+        file: "lock-etcd/src/client/term.rs",
+        find: "newest.wait_for(|newest| *newest > term)",
+        replace: "newest.wait_for(|newest| *newest > u64::MAX - term)",
+        test_target: "faults",
+        case: "elections::what_was_passed_on_to_a_leader_that_died_is_asked_for_again",
+        ..ETCD
+    },
+    Mutant {
         name: "etcd-late-requests-leave-ghosts",
         file: "lock-etcd/src/driver.rs",
         find: "let removed = if place.unanswered.load(SeqCst) == 0 {",
