@@ -221,8 +221,7 @@ impl Client {
                 }
                 Err(Silence::LedAnew) if way == Way::Repeated => continue,
                 Err(Silence::LedAnew) => {
-                    let message = "the leader of the cluster that had the request leads no more";
-                    return Err(Error::indeterminate(until, message));
+                    return Err(Error::indeterminate(until, error::LED_ANEW));
                 }
             };
             match error::fate(&error) {

@@ -7,6 +7,7 @@ use lockcore::{BootInstant, Entry, Error, ErrorKind, LossCause, Mode, Result, St
 
 use super::{EtcdDriver, first, token};
 use crate::client::{Look, Outcome, Row, Transaction};
+use crate::error;
 use crate::keys::Keys;
 use crate::session::{Place, Session};
 
@@ -47,7 +48,10 @@ impl EtcdDriver {
             for look in looks(&place.keys, mode, None) {
                 ask = ask.look(&look).or_look(&look);
             }
-            let mut outcome = self.send(session, place, ask).await?;
+            let mut outcome = match self.send(session, place, ask).await {
+                Err(error) if error::is_led_anew(&error) => continue,
+                outcome => outcome?,
+            };
             if outcome.held {
                 place.created.store(outcome.revision, SeqCst);
                 outcome.wrote()?;
