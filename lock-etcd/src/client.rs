@@ -3,6 +3,7 @@
 
 mod dial;
 mod keep_alive;
+mod term;
 mod transaction;
 mod watch;
 
@@ -15,14 +16,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::select_ok;
 use lockcore::{BootInstant, Error, ErrorKind, FencingToken, Result};
 use tokio::sync::watch as signal;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use self::dial::{Conn, Dialer};
 pub(crate) use self::keep_alive::KeepAlive;
+use self::term::{Silence, Terms};
 pub(crate) use self::transaction::{Look, Outcome, Row, Transaction};
-pub(crate) use self::watch::{WatchEvent, Watches};
+pub(crate) use self::watch::{Range, WatchEvent, Watches};
 use crate::config::EtcdConfig;
 use crate::error::{self, Fate};
+use crate::keys;
 
 /// A condition of a transaction of etcd, as the crate `etcd-client` has it.
 pub use etcd_client::Compare;
@@ -43,6 +46,7 @@ pub(crate) struct Client {
 struct Shared {
     dialer: Dialer,
     limit: Duration,
+    terms: Terms,
     state: Mutex<State>,
     /// Held by the task that connects.
     dialing: tokio::sync::Mutex<()>,
@@ -62,6 +66,17 @@ struct State {
     is_closed: bool,
 }
 
+/// How a request comes to its answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The member answers alone, or passes it on to whoever leads by then.
+    Alone,
+    /// The members agree. It may be lost with the leader, or done.
+    Agreed,
+    /// The same, and to do it twice is to do it once.
+    Repeated,
+}
+
 type Asked<T> = Pin<Box<dyn Future<Output = Result<T, etcd_client::Error>> + Send>>;
 
 impl Client {
@@ -74,6 +89,8 @@ impl Client {
         let shared = Shared {
             dialer,
             limit: config.limits.request_timeout,
+            // No lease has this number.
+            terms: Terms::new(keys::epoch(&config.prefix, 0)),
             state: Mutex::new(state),
             dialing: tokio::sync::Mutex::default(),
             generation: signal::Sender::new(0),
@@ -107,16 +124,19 @@ impl Client {
         until: BootInstant,
     ) -> Result<Outcome> {
         let transaction = transaction.into_inner();
-        let answer = self.ask(self.request_timeout, until, |conn| {
+        let limit = self.request_timeout;
+        let answer = self.send(limit, until, Way::Agreed, |conn| {
             let (mut kv, transaction) = (conn.kv.clone(), transaction.clone());
             Box::pin(async move { kv.txn(transaction).await })
         });
-        Outcome::read(answer.await?)
+        let answer = answer.await?;
+        self.shared.terms.hear(answer.header());
+        Outcome::read(answer)
     }
 
     /// Grants a lease of so many seconds, and says how many the server made of it.
     pub(crate) async fn grant(&self, lease: i64, seconds: i64) -> Result<i64> {
-        let answer = self.ask(self.request_timeout, now(), |conn| {
+        let answer = self.send(self.request_timeout, now(), Way::Repeated, |conn| {
             let mut client = conn.lease.clone();
             let options = etcd_client::LeaseGrantOptions::new().with_id(lease);
             Box::pin(async move { client.grant(seconds, Some(options)).await })
@@ -131,7 +151,7 @@ impl Client {
 
     /// Revokes a lease, and with it all keys under it.
     pub(crate) async fn revoke(&self, lease: i64) -> Result<()> {
-        let answer = self.ask(self.request_timeout, now(), |conn| {
+        let answer = self.send(self.request_timeout, now(), Way::Repeated, |conn| {
             let mut client = conn.lease.clone();
             Box::pin(async move { client.revoke(lease).await })
         });
@@ -158,11 +178,22 @@ impl Client {
         self.shared.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Sends a request to a member that answers: to another one, if it surely did not get there.
+    /// Sends a request that the members need not agree upon.
     async fn ask<T: Send + 'static>(
         &self,
         limit: Duration,
         until: BootInstant,
+        request: impl Fn(&Arc<Conn>) -> Asked<T>,
+    ) -> Result<T> {
+        self.send(limit, until, Way::Alone, request).await
+    }
+
+    /// Sends a request to a member that answers: to another one, if it surely did not get there.
+    async fn send<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        until: BootInstant,
+        way: Way,
         request: impl Fn(&Arc<Conn>) -> Asked<T>,
     ) -> Result<T> {
         let (begun, mut last) = (Instant::now(), None);
@@ -179,13 +210,18 @@ impl Client {
                 // Why the member that was reached refused says more.
                 Err(error) => return Err(last.unwrap_or(error)),
             };
-            let error = match timeout(limit, self.polled(&conn, request(&conn))).await {
+            let answer = self.polled(&conn, request(&conn));
+            let error = match self.shared.in_time(limit, way != Way::Alone, answer).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
-                Err(_) => {
+                Err(Silence::TooLong) => {
                     self.shared.retire_silent(&conn, limit);
                     let message = format!("the store did not answer within {limit:?}");
                     return Err(Error::indeterminate(until, message));
+                }
+                Err(Silence::LedAnew) if way == Way::Repeated => continue,
+                Err(Silence::LedAnew) => {
+                    return Err(Error::indeterminate(until, error::LED_ANEW));
                 }
             };
             match error::fate(&error) {

@@ -157,8 +157,13 @@ impl Driver for EtcdDriver {
 
     async fn check(&self, session: &Session, entry: &Entry) -> Result<Standing> {
         let place = session.place(entry).ok_or_else(|| Error::lost(LossCause::Revoked))?;
-        let ahead = place.ahead();
+        let (ear, may_go) = place.heard();
+        if may_go {
+            return self.grant(&place);
+        }
+        let (ahead, begun) = (place.ahead(), ear.begun.load(SeqCst));
         if !ahead.is_empty() && ahead.len() <= FEW && self.has_not_moved(&place, &ahead).await? {
+            ear.looked.store(begun, SeqCst);
             return Ok(Standing::Queued { recheck: None });
         }
         let found = self.look(&place, entry.request().mode()).await?;

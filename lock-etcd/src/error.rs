@@ -115,6 +115,11 @@ pub(crate) fn is_full(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && error.message() == FULL
 }
 
+/// Whether the request may be lost with the leader of then: it is worth to ask again at once.
+pub(crate) fn is_led_anew(error: &Error) -> bool {
+    error.kind() == ErrorKind::Indeterminate && error.message() == LED_ANEW
+}
+
 /// The same failure, for another one who waits for it.
 pub(crate) fn again(error: &Error) -> Error {
     Error::new(error.kind(), error.message().to_owned())
@@ -211,5 +216,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Of a request that had no answer by the time of another leader.
+pub(crate) const LED_ANEW: &str =
+    "the leader that the cluster had leads no more, and did not answer";
 const FULL: &str = "the server's database has reached its quota (alarm NOSPACE): compact and \
                     defragment it, and disarm the alarm";

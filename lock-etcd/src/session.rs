@@ -11,7 +11,7 @@ use lockcore::{Entry, EntryId, Ttl};
 use crate::client::{KeepAlive, Row};
 use crate::keys::{self, Keys, Span};
 use crate::numbers::Numbers;
-use crate::watcher::{Ear, Watcher, Watching};
+use crate::watcher::{Ear, Stand, Subject, Watcher, Watching};
 
 /// A lease.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Place {
 #[derive(Default)]
 struct Waiting {
     ahead: Vec<Row>,
+    /// Whether nobody else is before it.
+    is_next: bool,
     ear: Arc<Ear>,
     watches: Vec<Watching>,
     since: Option<Instant>,
@@ -125,11 +127,18 @@ impl Session {
 
 impl Place {
     /// Waits for these from now on. They are watched once somebody listens.
-    pub(crate) fn wait_for(&self, ahead: Vec<Row>) {
+    pub(crate) fn wait_for(&self, ahead: Vec<Row>, is_next: bool) {
         let mut waiting = self.waiting();
         if waiting.ahead != ahead {
-            *waiting = Waiting { ahead, ..Waiting::default() };
+            *waiting = Waiting { ahead, is_next, ..Waiting::default() };
         }
+    }
+
+    /// What it has heard, and whether it may go: the only one before it has left, and its own key stood
+    /// there then. Whoever comes is created later, and so behind it.
+    pub(crate) fn heard(&self) -> (Arc<Ear>, bool) {
+        let waiting = self.waiting();
+        (waiting.ear.clone(), waiting.is_next && waiting.ear.is_sure())
     }
 
     /// For whom it waits, if nobody of them is known to have left.
@@ -147,7 +156,14 @@ impl Place {
             Some(since) if !ear.is_deaf.load(SeqCst) => since,
             _ => {
                 waiting.ear = Arc::default();
-                let watch = |row: &Row| watcher.watch(row.key.clone(), &waiting.ear);
+                // Others look before they go.
+                let own = waiting.is_next.then(|| Stand {
+                    key: self.own.clone().into_bytes(),
+                    created: self.created.load(SeqCst),
+                });
+                let watch = |row: &Row| {
+                    watcher.watch(Subject { ahead: row.into(), own: own.clone() }, &waiting.ear)
+                };
                 waiting.watches = waiting.ahead.iter().map(watch).collect();
                 *waiting.since.insert(Instant::now())
             }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::Client;
 use super::dial::Conn;
+use super::term::Terms;
 
 /// A stream of renewals of one lease, all of whose answers have been read.
 ///
@@ -32,7 +33,7 @@ impl Client {
     ) -> Result<(bool, Option<KeepAlive>)> {
         if let Some(stream) = stream.filter(|stream| self.is_current(&stream.conn)) {
             let conn = stream.conn.clone();
-            match timeout(limit, stream.renew()).await {
+            match timeout(limit, stream.renew(&self.shared.terms)).await {
                 Ok(Some(answer)) => return Ok(answer),
                 // It ended: at once a new one.
                 Ok(None) => {}
@@ -60,9 +61,10 @@ impl Client {
 }
 
 impl KeepAlive {
-    async fn renew(mut self) -> Option<(bool, Option<Self>)> {
+    async fn renew(mut self, terms: &Terms) -> Option<(bool, Option<Self>)> {
         self.keeper.keep_alive().await.ok()?;
         let answer = self.answers.message().await.ok()??;
+        terms.hear(answer.header());
         // A lease that is gone is answered for all the same, with no time left.
         let is_kept = answer.ttl() > 0;
         Some((is_kept, is_kept.then_some(self)))

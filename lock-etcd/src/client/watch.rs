@@ -19,13 +19,20 @@ pub(crate) struct Watches {
     limit: Duration,
 }
 
+/// The keys of one watch: one, or those from one up to another, that one not included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Option<Vec<u8>>,
+}
+
 /// What the stream says of one watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WatchEvent {
-    /// From now on nothing that happens to the key is missed.
+    /// From now on nothing that happens to the keys is missed.
     Created,
-    /// The key was deleted.
-    Deleted,
+    /// These were deleted, each at this revision, in this order.
+    Deleted(Vec<(Vec<u8>, i64)>),
     /// The server watches no more, or never did.
     Ended,
     /// Nothing of interest.
@@ -34,10 +41,11 @@ pub(crate) enum WatchEvent {
 
 impl Client {
     /// Opens a stream with a first watch.
-    pub(crate) async fn watch(&self, id: i64, key: &[u8]) -> Result<Watches> {
+    pub(crate) async fn watch(&self, id: i64, range: &Range) -> Result<Watches> {
         let opened = self.ask(self.request_timeout, BootInstant::now(), |conn| {
-            let (mut client, key) = (conn.watch.clone(), key.to_vec());
-            Box::pin(async move { client.watch(key, Some(options(id))).await })
+            let (mut client, options) = (conn.watch.clone(), options(id, range));
+            let from = range.from.clone();
+            Box::pin(async move { client.watch(from, Some(options)).await })
         });
         let (requests, responses) = opened.await?.split();
         Ok(Watches { requests, responses, limit: self.request_timeout })
@@ -45,13 +53,14 @@ impl Client {
 }
 
 impl Watches {
-    /// Watches one more key.
-    pub(crate) async fn add(&mut self, id: i64, key: &[u8]) -> Result<()> {
-        let sent = timeout(self.limit, self.requests.watch(key, Some(options(id)))).await;
+    /// Adds one more watch.
+    pub(crate) async fn add(&mut self, id: i64, range: &Range) -> Result<()> {
+        let request = self.requests.watch(range.from.as_slice(), Some(options(id, range)));
+        let sent = timeout(self.limit, request).await;
         sent.map_err(|_| broken(None))?.map_err(|error| broken(Some(error)))
     }
 
-    /// Watches it no more.
+    /// Ends this watch.
     pub(crate) async fn remove(&mut self, id: i64) -> Result<()> {
         let sent = timeout(self.limit, self.requests.cancel(id)).await;
         sent.map_err(|_| broken(None))?.map_err(|error| broken(Some(error)))
@@ -73,15 +82,27 @@ impl Watches {
 
 /// From now on, never from a revision of the past: that is served by a loop which comes round every
 /// 100 ms only.
-fn options(id: i64) -> WatchOptions {
-    WatchOptions::new().with_watch_id(id).with_filters([WatchFilterType::NoPut])
+fn options(id: i64, range: &Range) -> WatchOptions {
+    let options = WatchOptions::new().with_watch_id(id).with_filters([WatchFilterType::NoPut]);
+    match &range.to {
+        Some(to) => options.with_range(to.as_slice()),
+        None => options,
+    }
 }
 
 fn event(response: &WatchResponse) -> WatchEvent {
     if response.canceled() {
-        WatchEvent::Ended
-    } else if response.events().iter().any(|event| event.event_type() == EventType::Delete) {
-        WatchEvent::Deleted
+        return WatchEvent::Ended;
+    }
+    let deleted: Vec<_> = response
+        .events()
+        .iter()
+        .filter(|event| event.event_type() == EventType::Delete)
+        .filter_map(|event| event.kv())
+        .map(|kv| (kv.key().to_vec(), kv.mod_revision()))
+        .collect();
+    if !deleted.is_empty() {
+        WatchEvent::Deleted(deleted)
     } else if response.created() {
         WatchEvent::Created
     } else {

@@ -7,6 +7,7 @@ use lockcore::{BootInstant, Entry, Error, ErrorKind, LossCause, Mode, Result, St
 
 use super::{EtcdDriver, first, token};
 use crate::client::{Look, Outcome, Row, Transaction};
+use crate::error;
 use crate::keys::Keys;
 use crate::session::{Place, Session};
 
@@ -47,7 +48,10 @@ impl EtcdDriver {
             for look in looks(&place.keys, mode, None) {
                 ask = ask.look(&look).or_look(&look);
             }
-            let mut outcome = self.send(session, place, ask).await?;
+            let mut outcome = match self.send(session, place, ask).await {
+                Err(error) if error::is_led_anew(&error) => continue,
+                outcome => outcome?,
+            };
             if outcome.held {
                 place.created.store(outcome.revision, SeqCst);
                 outcome.wrote()?;
@@ -147,15 +151,22 @@ impl EtcdDriver {
             Mode::Permit { of } => found.ahead.len() < of.get() as usize,
         };
         if is_admitted {
-            place.stop_listening();
-            let token = token(place.created.load(SeqCst));
-            let token =
-                token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
-            self.held().insert(token, place.own.clone());
-            return Ok(Standing::Granted(token));
+            return self.grant(place);
         }
-        place.wait_for(found.ahead);
+        // Too many if some are behind it: then it looks.
+        let is_next = found.ahead.len() == 1 && found.count == 2;
+        place.wait_for(found.ahead, is_next);
         Ok(Standing::Queued { recheck: None })
+    }
+
+    /// It is the turn of the entry, whose key is there.
+    pub(super) fn grant(&self, place: &Place) -> Result<Standing> {
+        place.stop_listening();
+        let token = token(place.created.load(SeqCst));
+        let token =
+            token.ok_or_else(|| Error::new(ErrorKind::Backend, "a key without revision"))?;
+        self.held().insert(token, place.own.clone());
+        Ok(Standing::Granted(token))
     }
 
     /// Whether those for whom the entry waits are all there, and the entry itself; all of them go one

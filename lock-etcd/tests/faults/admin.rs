@@ -9,7 +9,8 @@ use lockcore::{BootInstant, ErrorKind, Guard, Locks, LossCause, Result};
 use tokio::task::JoinHandle;
 
 use crate::stage::{
-    LONG, PATIENCE, config, connect, etcd, keys, ms, nothing_left, ttl, until_keys, via,
+    LONG, PATIENCE, config, connect, etcd, keys, ms, nothing_left, ttl, until_keys, until_watched,
+    via,
 };
 
 const NAME: &str = "name";
@@ -170,6 +171,28 @@ async fn a_waiter_whose_lease_is_revoked_is_never_granted() {
         assert_eq!(error.kind(), ErrorKind::Lost, "{kind:?}: {error}");
         nothing_left(&server).await;
         soon("a free lock", kind.waits(victim)).await.unwrap().release().await.unwrap();
+    }))
+    .await;
+}
+
+/// It hears of both at once: one transaction takes out the holder and the waiter.
+#[tokio::test]
+async fn a_waiter_whose_lease_is_revoked_with_that_of_the_holder_is_never_granted() {
+    join_all(KINDS.map(async |kind| {
+        let server = etcd().await;
+        // No renewal tells it.
+        let locks = connect(config(server.port()), LONG).await;
+        let guard = kind.holds(&locks).await;
+        let waits = kind.begins(&locks);
+        until_keys(&server, NAME, 2).await;
+        let before = keys(&server, NAME).await;
+        assert_eq!(before[0].lease, before[1].lease);
+        until_watched(&server, 1).await;
+        server.revoke_lease(before[0].lease).await;
+        let error = soon("it is told", waits).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Lost, "{kind:?}: {error}");
+        drop(guard);
+        nothing_left(&server).await;
     }))
     .await;
 }

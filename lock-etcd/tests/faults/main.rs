@@ -7,6 +7,7 @@ mod cancel;
 mod children;
 mod cluster;
 mod crowd;
+mod elections;
 mod ghosts;
 mod housekeeping;
 mod outage;

@@ -20,16 +20,18 @@ async fn a_holder_that_is_killed_is_replaced_after_its_ttl() {
     let lock = locks.mutex("name").unwrap();
     let waiter = tokio::spawn(async move { (lock.lock().await.unwrap(), Instant::now()) });
     until_keys(&server, "name", 2).await;
-    let renewed = || server.messages_sent("LeaseKeepAlive");
+    // What was not received when this was asked is served later.
+    let renewed = || server.messages_received("LeaseKeepAlive");
     // Past the first TTL: it lives on because its process renews it.
     pause(ttl(2) + ms(200)).await;
     assert!(!waiter.is_finished(), "granted while the holder lived");
     // Killed right after a renewal of its own: the waiter's are 40 s apart.
     let before = renewed().await;
-    let mut last = Instant::now();
+    let (mut last, mut asked) = (Instant::now(), Instant::now());
     while renewed().await == before {
-        last = Instant::now();
+        last = asked;
         pause(Duration::from_millis(2)).await;
+        asked = Instant::now();
     }
     holder.kill();
 
@@ -97,6 +99,36 @@ async fn a_holder_that_was_frozen_knows_that_it_is_not_one_any_more() {
     assert_eq!(keys(&server, "name").await.len(), 1, "the old holder freed the new one's lock");
     guard.release().await.unwrap();
     nothing_left(&server).await;
+}
+
+/// What it finds in its socket says that the one before it has left, and first or then that it was taken
+/// out itself.
+#[tokio::test]
+async fn a_waiter_that_was_frozen_past_its_ttl_is_not_granted() {
+    for is_released_first in [true, false] {
+        let server = etcd().await;
+        let locks = connect(config(server.port()), LONG).await;
+        let lock = locks.mutex("name").unwrap();
+        let holder = lock.lock().await.unwrap();
+        let mut waiter = spawn("holder", server.port(), "name", 1);
+        assert_eq!(report(&mut waiter).await, ["ready"]);
+        until_keys(&server, "name", 2).await;
+        until_watched(&server, 1).await;
+        waiter.pause();
+        if is_released_first {
+            holder.release().await.unwrap();
+            until_keys(&server, "name", 0).await;
+        } else {
+            until_keys(&server, "name", 1).await;
+            holder.release().await.unwrap();
+        }
+        let guard = soon("the next one", lock.lock()).await.unwrap();
+        waiter.resume();
+        assert_eq!(report(&mut waiter).await, ["failed", "Lost"], "first: {is_released_first}");
+        assert!(guard.is_held());
+        guard.release().await.unwrap();
+        nothing_left(&server).await;
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,8 @@ pub(crate) fn ttl(seconds: u64) -> Duration {
     Duration::from_secs(scaled(Duration::from_secs(seconds)).as_secs_f64().ceil() as u64)
 }
 
-fn options(version: EtcdVersion) -> EtcdOptions {
+/// What all tests start.
+pub(crate) fn options(version: EtcdVersion) -> EtcdOptions {
     // A second is the shortest TTL then. No machine fails here, only processes do.
     let options = Etcd::options(version).unsafe_no_fsync();
     options.election(Duration::from_millis(50), Duration::from_millis(500))

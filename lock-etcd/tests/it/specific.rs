@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use etcd_client::{GetOptions, SortOrder, SortTarget};
 use lock_conformance::time::{eventually, soon};
 use lock_etcd::{EtcdConfig, EtcdLock};
 use lock_testkit::{Etcd, EtcdVersion, GrpcProxy};
@@ -113,4 +114,31 @@ async fn a_request_that_comes_late_does_nothing() {
     client.shutdown().await.unwrap();
     assert_eq!(server.keys("").await, []);
     assert!(server.leases().await.is_empty());
+}
+
+/// A waiter that counts two knows that it is the next one. It may count those behind it as well, and
+/// must not leave out any who are before it.
+#[tokio::test]
+async fn a_count_leaves_out_nobody_who_came_before() {
+    for version in [EtcdVersion::V3_7, EtcdVersion::V3_4] {
+        let server = Etcd::options(version).start().await;
+        let mut client =
+            etcd_client::Client::connect([server.addr().to_string()], None).await.unwrap();
+        let mut revisions = Vec::new();
+        for key in ["count/c", "count/a", "count/b"] {
+            revisions.push(server.put(key, "").await);
+        }
+        for (before, revision) in revisions.into_iter().enumerate() {
+            let options = GetOptions::new()
+                .with_prefix()
+                .with_sort(SortTarget::Create, SortOrder::Descend)
+                .with_limit(1)
+                .with_max_create_revision(revision)
+                .with_keys_only();
+            let found = client.get("count/", Some(options)).await.unwrap();
+            assert_eq!(found.kvs()[0].create_revision(), revision);
+            assert!(found.count() > before as i64, "{version:?}: {} counted", found.count());
+            println!("{version:?}: {} of 3 are counted, {} came later", found.count(), 2 - before);
+        }
+    }
 }

@@ -46,17 +46,53 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "etcd-events-are-not-heard",
         file: "lock-etcd/src/watcher.rs",
-        find: "            WatchEvent::Deleted => ear.left.store(true, SeqCst),",
-        replace: "            WatchEvent::Deleted => return,",
+        find: "            WatchEvent::Deleted(deleted) if ear.hear(&watched.subject, &deleted) => {}",
+        replace: "            WatchEvent::Deleted(deleted) if deleted.is_empty() => {}",
         case: "specific::a_release_wakes_the_next_one_at_once",
         ..ETCD
     },
     Mutant {
         name: "etcd-the-gap-before-the-watch-stays-open",
         file: "lock-etcd/src/watcher.rs",
-        find: "            WatchEvent::Created => {}",
-        replace: "            WatchEvent::Created => return,",
+        find: "                ear.begun.fetch_add(1, SeqCst);",
+        replace: "                return;",
         case: "specific::what_happened_before_the_watch_is_not_missed",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-who-gives-up-is-taken-for-the-holder",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "found.ahead.len() == 1 && found.count == 2",
+        replace: "found.ahead.len() == 1",
+        test_target: "faults",
+        case: "requests::one_who_gives_up_is_not_taken_for_the_holder",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-nobody-is-next",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "found.ahead.len() == 1 && found.count == 2",
+        replace: "found.ahead.len() == 1 && found.count == 3",
+        test_target: "faults",
+        case: "requests::a_hand_over_to_the_only_one_who_waits_costs_it_no_request",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-a-waiter-does-not-hear-of-itself",
+        file: "lock-etcd/src/watcher.rs",
+        find: "            self.is_out.store(true, SeqCst);",
+        replace: "            self.is_out.store(false, SeqCst);",
+        test_target: "faults",
+        case: "requests::one_that_was_taken_out_while_it_waited_is_not_granted",
+        ..ETCD
+    },
+    Mutant {
+        name: "etcd-what-is-lost-with-its-leader-is-waited-for",
+        file: "lock-etcd/src/client/term.rs",
+        find: "newest.wait_for(|newest| *newest > term)",
+        replace: "newest.wait_for(|newest| *newest > u64::MAX - term)",
+        test_target: "faults",
+        case: "elections::what_was_passed_on_to_a_leader_that_died_is_asked_for_again",
         ..ETCD
     },
     Mutant {
