@@ -17,6 +17,7 @@ use crate::machine::Machine;
 use crate::progress::Progress;
 use crate::report::{Earlier, Report};
 
+mod asking;
 mod bars;
 mod cores;
 mod counts;
@@ -26,6 +27,7 @@ mod machine;
 mod measured;
 mod progress;
 mod report;
+mod sitting;
 mod subjects;
 mod workload;
 
@@ -56,6 +58,10 @@ struct Cli {
     /// Only takes a lock and never gives it back: a process of its own that is killed.
     #[arg(long, hide = true, num_args = 2, value_names = ["SUBJECT", "URL"])]
     hold_for_ever: Vec<String>,
+
+    /// Only runs rounds of that backend, as it is told on its standard input: a process of its own.
+    #[arg(long, hide = true, value_name = "BACKEND", exclusive = true)]
+    sit: Option<String>,
 
     /// Also compares with the report of an earlier run; with `--check`, fails where they differ by more
     /// than they said they might.
@@ -88,6 +94,9 @@ fn run(cli: &Cli) -> Result<()> {
     }
     if !cli.hold_for_ever.is_empty() {
         return runtime.block_on(subjects::hold_for_ever(&cli.hold_for_ever));
+    }
+    if let Some(backend) = &cli.sit {
+        return sitting::sit(&runtime, backend);
     }
     // Before half an hour has gone.
     report::can_be_written(&cli.output)?;
