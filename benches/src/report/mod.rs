@@ -65,7 +65,10 @@ impl Report {
     pub(crate) fn missed(&self) -> Vec<String> {
         let missed = self.verdicts.iter().filter(|verdict| !verdict.is_ok());
         missed
-            .map(|verdict| format!("{} is {}, bar {}", verdict.name, of(verdict), verdict.bound))
+            .map(|verdict| {
+                let close = if verdict.is_close() { ", too close to call" } else { "" };
+                format!("{} is {}, bar {}{close}", verdict.name, of(verdict), verdict.bound)
+            })
             .collect()
     }
 
@@ -93,6 +96,7 @@ impl Report {
 
     fn is_noisy(&self) -> bool {
         self.groups.iter().any(Group::is_noisy)
+            || self.verdicts.iter().any(|verdict| verdict.is_noisy)
     }
 }
 
@@ -127,9 +131,11 @@ pub(crate) mod tests {
             tail: vec![(2.0, p50_us), (100.0, 1_000.0 * p50_us)],
         };
         let ratio = Ratio { median: 0.25, range: 0.2..0.3, rounds: 15 };
-        let verdict = |value| Verdict {
+        let verdict = |value, range, is_noisy| Verdict {
             name: "local free: ours / peer".to_owned(),
             value,
+            range,
+            is_noisy,
             bound: Bound::AtLeast(1.5),
         };
         Report {
@@ -163,7 +169,11 @@ pub(crate) mod tests {
                 }],
                 failures: vec![Failure { subject: "peer", why: "it fell silent".to_owned() }],
             }],
-            verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
+            verdicts: vec![
+                verdict(Some(2.0), Some(1.9..2.1), false),
+                verdict(Some(1.2), Some(1.1..1.6), true),
+                verdict(None, None, false),
+            ],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
             date: SystemTime::UNIX_EPOCH,
             quick: false,
@@ -175,6 +185,6 @@ pub(crate) mod tests {
     fn missed_bars_are_named() {
         let missed = report().missed();
         assert_eq!(missed.len(), 2);
-        assert_eq!(missed[0], "local free: ours / peer is 1.20, bar >= 1.5");
+        assert_eq!(missed[0], "local free: ours / peer is 1.20, bar >= 1.5, too close to call");
     }
 }
