@@ -1,8 +1,8 @@
 //! The report: JSON for programs, a table for people, a page with plots.
 
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 
@@ -35,10 +35,24 @@ pub(crate) struct Report {
     pub(crate) tallies: Vec<Tally>,
     pub(crate) lapses: Vec<Lapse>,
     pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) absent: Vec<Absent>,
     pub(crate) machine: Machine,
     pub(crate) date: SystemTime,
     pub(crate) quick: bool,
     pub(crate) is_interrupted: bool,
+}
+
+/// A backend that was not measured, as its store did not start.
+#[derive(Debug)]
+pub(crate) struct Absent {
+    pub(crate) backend: &'static str,
+    pub(crate) why: String,
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: the store did not start: {}", self.backend, self.why)
+    }
 }
 
 impl Report {
@@ -91,7 +105,7 @@ impl Report {
                 format!("{backend}: {question}: {}: {}", failure.subject, failure.why)
             })
         });
-        lines.collect()
+        self.absent.iter().map(Absent::to_string).chain(lines).collect()
     }
 
     fn is_noisy(&self) -> bool {
@@ -174,11 +188,19 @@ pub(crate) mod tests {
                 verdict(Some(1.2), Some(1.1..1.6), true),
                 verdict(None, None, false),
             ],
+            absent: vec![Absent { backend: "zk", why: "no Java".to_owned() }],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
             date: SystemTime::UNIX_EPOCH,
             quick: false,
             is_interrupted: false,
         }
+    }
+
+    #[test]
+    fn who_could_not_answer_is_named() {
+        let failed = report().failed();
+        assert_eq!(failed[0], "zk: the store did not start: no Java");
+        assert_eq!(failed[1], "local: free: peer: it hung");
     }
 
     #[test]

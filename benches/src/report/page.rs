@@ -44,6 +44,7 @@ impl Report {
                             "A quick run: it shows that everything runs, its numbers say little."
                         }
                     }
+                    @for absent in &self.absent { p.warning { (absent) } }
                     (self.choice())
                     (broken)
                     (self.far())

@@ -48,6 +48,9 @@ impl fmt::Display for Report {
                 QUIET * 100.0
             )?;
         }
+        for absent in &self.absent {
+            writeln!(f, "{absent}")?;
+        }
         if self.quick {
             writeln!(f, "a quick run: it shows that everything runs, its numbers say little")?;
         }
@@ -215,6 +218,7 @@ local: it breaks
 
 !  the rounds leave a ratio open by more than 15 %, or others used more than 10 % of the machine:
    a second run may say something else
+zk: the store did not start: no Java
 2 cores, a cpu, kernel 6.1, 1970-01-01T00:00:00Z
 ";
         assert_eq!(report().to_string(), expected);
