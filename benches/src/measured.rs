@@ -144,7 +144,7 @@ pub(crate) const CALM: f64 = 1.15;
 
 /// Fewer rounds leave every ratio open: that all are on one side comes by chance once in twenty times or
 /// more often.
-const FEWEST: usize = 6;
+pub(crate) const FEWEST: usize = 6;
 
 /// How often the truth is outside of what is said.
 const UNSURE: f64 = 0.05;
