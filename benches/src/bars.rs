@@ -1,6 +1,7 @@
 //! What the numbers have to reach.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::harness::Group;
 use crate::measured::{Measured, Ratio};
@@ -46,6 +47,10 @@ pub(crate) struct Verdict {
     pub(crate) name: String,
     /// `None` when one of its sides was not measured.
     pub(crate) value: Option<f64>,
+    /// Between which two it lies, where rounds can tell. What is counted is as it is.
+    pub(crate) range: Option<Range<f64>>,
+    /// Whether a second run may well say something else of it.
+    pub(crate) is_noisy: bool,
     pub(crate) bound: Bound,
 }
 
@@ -55,19 +60,38 @@ impl Bar {
             let asked = groups
                 .iter()
                 .filter(|group| group.backend == backend && group.question == cell.question);
-            let mut measured = asked.flat_map(|group| {
-                group.results.iter().map(move |measured| (group.headline, measured))
-            });
+            let mut measured =
+                asked.flat_map(|group| group.results.iter().map(move |measured| (group, measured)));
             measured.find(|(_, measured)| measured.subject == cell.subject)
         };
-        let ratio = |(headline, of): (Metric, &Measured), (_, over): (Metric, &Measured)| {
-            if self.of.question == self.over.question && headline == self.metric {
-                return Some(Ratio::of(&of.rounds, &over.rounds)?.median);
-            }
+        let sides = side(self.of).zip(side(self.over));
+        let ratio = sides.and_then(|(of, over)| self.ratio(of, over));
+        let medians = || {
+            let ((_, of), (_, over)) = sides?;
             Some(self.metric.of(of)? / self.metric.of(over)?)
         };
-        let value = side(self.of).zip(side(self.over)).and_then(|(of, over)| ratio(of, over));
-        Verdict { name: format!("{backend} {}", self.name), value, bound: self.bound }
+        Verdict {
+            name: format!("{backend} {}", self.name),
+            value: ratio.as_ref().map(|ratio| ratio.median).or_else(medians),
+            is_noisy: ratio.as_ref().is_some_and(Ratio::is_noisy)
+                || sides.is_some_and(|(of, over)| of.0.is_disturbed || over.0.is_disturbed),
+            range: ratio.map(|ratio| ratio.range),
+            bound: self.bound,
+        }
+    }
+
+    /// What is known of it round by round, where the rounds have this number.
+    fn ratio(&self, of: (&Group, &Measured), over: (&Group, &Measured)) -> Option<Ratio> {
+        let ((question, of), (over_question, over)) = (of, over);
+        match () {
+            () if [question, over_question].iter().any(|group| group.headline != self.metric) => {
+                None
+            }
+            () if question.question == over_question.question => {
+                Ratio::of(&of.rounds, &over.rounds)
+            }
+            () => Ratio::apart(&of.rounds, &over.rounds),
+        }
     }
 }
 
@@ -106,9 +130,20 @@ impl fmt::Display for Bound {
 }
 
 impl Verdict {
+    /// Of a count: that is taken once.
+    pub(crate) fn counted(name: String, value: Option<f64>, bound: Bound) -> Self {
+        Self { name, value, range: None, is_noisy: false, bound }
+    }
+
     /// A bar that could not be measured is missed.
     pub(crate) fn is_ok(&self) -> bool {
         self.value.is_some_and(|value| self.bound.admits(value))
+    }
+
+    /// Whether the truth may be on the other side of the bar.
+    pub(crate) fn is_close(&self) -> bool {
+        let admits = |value| self.bound.admits(value);
+        self.range.as_ref().is_some_and(|range| admits(range.start) != admits(range.end))
     }
 }
 
@@ -158,6 +193,30 @@ mod tests {
         let p50 = verdict(Metric::P50, Bound::AtMost(0.25));
         assert_eq!((p50.value, p50.is_ok()), (Some(0.25), true));
         assert!(!verdict(Metric::P50, Bound::AtMost(0.24)).is_ok());
+    }
+
+    #[test]
+    fn what_rounds_leave_open_is_close() {
+        let verdict = |rounds: &[f64], over: &str, at_least| {
+            let mut groups = [groups(), groups()].map(|[group]| group);
+            groups[0].results[0].rounds = rounds.to_vec();
+            groups[0].results[1].rounds = vec![1.0; rounds.len()];
+            groups[1].question = "again";
+            groups[1].results[1].rounds = vec![1.0; rounds.len()];
+            let mut bar = bar(Metric::Rate, "peer", Bound::AtLeast(at_least));
+            bar.over.question = if over == "free" { "free" } else { "again" };
+            bar.judge("local", &groups)
+        };
+        let calm = [1.0, 1.01, 1.02, 1.03, 1.04, 1.05];
+        for over in ["free", "again"] {
+            let close = verdict(&calm, over, 1.01);
+            assert_eq!((close.range.clone(), close.is_ok()), (Some(1.0..1.05), true), "{over}");
+            assert!(close.is_close() && !close.is_noisy, "{over}");
+            assert!(!verdict(&calm, over, 1.0).is_close() && !verdict(&calm, over, 1.1).is_close());
+        }
+        let wild = verdict(&[2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "free", 1.0);
+        assert!(wild.is_noisy && !wild.is_close() && wild.is_ok());
+        assert!(verdict(&calm[1..], "free", 0.5).is_noisy, "too few rounds");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Cap {
             counts.counts.get(at).copied()
         });
         let name = format!("{} {}", tally.backend, self.name);
-        Verdict { name, value, bound: Bound::AtMost(self.at_most) }
+        Verdict::counted(name, value, Bound::AtMost(self.at_most))
     }
 }
 

@@ -41,24 +41,21 @@ impl fmt::Display for Machine {
 }
 
 impl CpuTime {
-    /// `None` where the kernel does not tell.
-    pub(crate) fn read() -> Option<Self> {
+    /// With that of a process that works for this one. `None` where the kernel does not tell.
+    pub(crate) fn read(worker: Option<u32>) -> Option<Self> {
         let machine = fs::read_to_string("/proc/stat").ok()?;
-        let process = fs::read_to_string("/proc/self/stat").ok()?;
-        Self::parse(&machine, &process)
+        let processes = [Some("self".to_owned()), worker.map(|worker| worker.to_string())];
+        let read = |process: String| fs::read_to_string(format!("/proc/{process}/stat")).ok();
+        let own = processes.into_iter().flatten().map(|process| used(&read(process)?));
+        Self::parse(&machine, own.sum::<Option<u64>>()?)
     }
 
-    fn parse(machine: &str, process: &str) -> Option<Self> {
+    fn parse(machine: &str, own: u64) -> Option<Self> {
         let cpu = machine.lines().next()?.strip_prefix("cpu ")?;
         // User, nice, system, idle, waiting for a disk, two kinds of interrupts, stolen by the
         // host; guests follow, and are in the first two already.
         let cpu: Vec<u64> = cpu.split_whitespace().take(8).map_while(|n| n.parse().ok()).collect();
         let idle = cpu.get(3)? + cpu.get(4)?;
-
-        // The name of the program, which is in parentheses, may hold anything.
-        let (_, fields) = process.rsplit_once(')')?;
-        let mut fields = fields.split_whitespace().skip(11);
-        let own = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
         Some(Self { all: cpu.iter().sum(), idle, own })
     }
 
@@ -71,20 +68,26 @@ impl CpuTime {
     }
 }
 
+/// By a process, in user and in system mode.
+fn used(process: &str) -> Option<u64> {
+    // The name of the program, which is in parentheses, may hold anything.
+    let (_, fields) = process.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn others_are_who_is_busy_and_not_us() {
-        let process = |user, system| {
-            format!("7 (a) b) S 1 7 7 0 -1 4194304 1 0 0 0 {user} {system} 0 0 20 0 3 0 9 9 9")
-        };
-        let earlier =
-            CpuTime::parse("cpu  100 0 50 800 10 0 0 5 0 0\ncpu0 1", &process(20, 10)).unwrap();
+        let process = "7 (a) b) S 1 7 7 0 -1 4194304 1 0 0 0 20 10 0 0 20 0 3 0 9 9 9";
+        let own = used(process).unwrap();
+        let earlier = CpuTime::parse("cpu  100 0 50 800 10 0 0 5 0 0\ncpu0 1", own).unwrap();
         assert_eq!((earlier.all, earlier.idle, earlier.own), (965, 810, 30));
 
-        let later = CpuTime::parse("cpu  140 0 60 840 20 0 0 5 40 0\n", &process(40, 15)).unwrap();
+        let later = CpuTime::parse("cpu  140 0 60 840 20 0 0 5 40 0\n", own + 25).unwrap();
         // Of 100 ticks 50 were idle and 25 ours.
         assert_eq!(later.others_since(earlier), 0.25);
         assert_eq!(earlier.others_since(earlier), 0.0);
@@ -92,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_kernel_that_does_not_tell_is_no_failure() {
-        assert!(CpuTime::parse("", "").is_none());
-        assert!(CpuTime::parse("cpu  1 2 3 4 5 6 7 8", "7 (a) S").is_none());
+        assert!(CpuTime::parse("", 0).is_none() && used("7 (a) S").is_none());
+        assert!(CpuTime::read(None).is_some() && CpuTime::read(Some(u32::MAX)).is_none());
         assert!(Machine::read().cores > 0);
     }
 }

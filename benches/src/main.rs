@@ -3,20 +3,23 @@
 
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
+use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::harness::{Backend, Plan};
 use crate::machine::Machine;
 use crate::progress::Progress;
-use crate::report::{Earlier, Report};
+use crate::report::{Absent, Earlier, Report};
 
+mod asking;
 mod bars;
 mod cores;
 mod counts;
@@ -26,6 +29,7 @@ mod machine;
 mod measured;
 mod progress;
 mod report;
+mod sitting;
 mod subjects;
 mod workload;
 
@@ -56,6 +60,10 @@ struct Cli {
     /// Only takes a lock and never gives it back: a process of its own that is killed.
     #[arg(long, hide = true, num_args = 2, value_names = ["SUBJECT", "URL"])]
     hold_for_ever: Vec<String>,
+
+    /// Only runs rounds of that backend, as it is told on its standard input: a process of its own.
+    #[arg(long, hide = true, value_name = "BACKEND", exclusive = true)]
+    sit: Option<String>,
 
     /// Also compares with the report of an earlier run; with `--check`, fails where they differ by more
     /// than they said they might.
@@ -89,10 +97,24 @@ fn run(cli: &Cli) -> Result<()> {
     if !cli.hold_for_ever.is_empty() {
         return runtime.block_on(subjects::hold_for_ever(&cli.hold_for_ever));
     }
+    if let Some(backend) = &cli.sit {
+        return sitting::sit(&runtime, backend);
+    }
     // Before half an hour has gone.
     report::can_be_written(&cli.output)?;
     let then = cli.against.as_deref().map(Earlier::read).transpose()?;
-    let mut backends = backends(&cli.backends, &runtime)?;
+    // Goes after the servers whose files are in it.
+    let scratch = scratch()?;
+    let progress = Progress::new()?;
+    progress.end_on_interrupt(&runtime, scratch.path());
+    let (mut backends, absent) = backends(&cli.backends, &runtime, &progress);
+    if progress.is_interrupted() {
+        bail!("interrupted before anything was measured");
+    }
+    // A report of the rest is worth half an hour, but not to be kept.
+    if let Some(missing) = absent.first().filter(|_| backends.is_empty() || cli.keep) {
+        bail!("{missing}");
+    }
     backends.iter_mut().for_each(|backend| backend.only.clone_from(&cli.only));
     let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
 
@@ -101,6 +123,7 @@ fn run(cli: &Cli) -> Result<()> {
         tallies: Vec::new(),
         lapses: Vec::new(),
         verdicts: Vec::new(),
+        absent,
         machine: Machine::read(),
         date: SystemTime::now(),
         quick: cli.quick,
@@ -111,8 +134,7 @@ fn run(cli: &Cli) -> Result<()> {
         bail!("nothing has `{}` in its `question: subject`; a report names them all", cli.only);
     }
     eprintln!("this takes about {}", spell(expected));
-    let progress = Progress::new(expected)?;
-    progress.end_on_interrupt(&runtime);
+    progress.expect(expected);
     let measured = backends
         .iter()
         .take_while(|_| !progress.is_interrupted())
@@ -140,7 +162,7 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let failed = report.failed();
     if !failed.is_empty() {
-        bail!("{} could not answer: {}", count(failed.len(), "subject"), failed.join("; "));
+        bail!("{} could not answer: {}", failed.len(), failed.join("; "));
     }
     if cli.check && again.is_some_and(|again| !again.is_same()) {
         bail!("the two runs differ by more than they said they might");
@@ -185,12 +207,46 @@ fn runtime() -> Result<Runtime> {
     builder.worker_threads(workers).enable_all().build().context("no runtime")
 }
 
-fn backends(wanted: &[String], runtime: &Runtime) -> Result<Vec<Backend>> {
-    subjects::BACKENDS
-        .iter()
-        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name))
-        .map(|(name, backend)| backend(runtime).with_context(|| format!("backend `{name}`")))
-        .collect()
+/// Where all servers of this run have their files.
+fn scratch() -> Result<TempDir> {
+    let scratch = tempfile::Builder::new().prefix("leasehold-bench-").tempdir();
+    let scratch = scratch.context("no directory for servers")?;
+    let earlier = tempfile::env::override_temp_dir(scratch.path());
+    earlier.map_err(|_| anyhow!("BUG: a directory for servers was chosen before"))?;
+    Ok(scratch)
+}
+
+/// Those that are wanted. One that does not start keeps no other one from being measured.
+fn backends(
+    wanted: &[String],
+    runtime: &Runtime,
+    progress: &Progress,
+) -> (Vec<Backend>, Vec<Absent>) {
+    let (mut backends, mut absent) = (Vec::new(), Vec::new());
+    let is_wanted = |name: &&str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    for (name, make) in subjects::BACKENDS.iter().filter(|(name, _)| is_wanted(name)) {
+        if progress.is_interrupted() {
+            break;
+        }
+        match started(|| make(runtime)) {
+            Ok(backend) => backends.push(backend),
+            Err(error) => {
+                let missing = Absent { backend: name, why: format!("{error:#}") };
+                eprintln!("{missing}");
+                absent.push(missing);
+            }
+        }
+    }
+    (backends, absent)
+}
+
+/// The kit of the tests panics where a test could not go on.
+fn started(make: impl FnOnce() -> Result<Backend>) -> Result<Backend> {
+    catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(anyhow!("{}", text.unwrap_or("it panicked")))
+    })
 }
 
 fn default_output() -> PathBuf {
@@ -219,6 +275,14 @@ mod tests {
         let cli = Cli::parse_from(["bench", "--quick", "local", "--check"]);
         assert!(cli.quick && cli.check && cli.backends == ["local"]);
         assert!(Cli::try_parse_from(["bench", "nosuch"]).is_err());
+    }
+
+    #[test]
+    fn a_panic_is_the_failure_of_that_store() {
+        let why = |make: fn() -> Result<Backend>| format!("{:#}", started(make).err().unwrap());
+        assert_eq!(why(|| panic!("no {}", "Java")), "no Java");
+        assert_eq!(why(|| panic!("no Java")), "no Java");
+        assert_eq!(why(|| bail!("no Java")), "no Java");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Ratio {
     /// The median of the ratios of the rounds.
     pub(crate) median: f64,
     /// Where the median of very many rounds is, with 95 % certainty if there are six rounds or more. It
-    /// knows nothing of what stays the same in a run and differs in the next one.
+    /// knows nothing of what stays the same in all of them and differs in the next run.
     pub(crate) range: Range<f64>,
     pub(crate) rounds: usize,
 }
@@ -85,9 +85,27 @@ impl Ratio {
         }
         let mut ratios: Vec<_> = rounds.iter().zip(to).map(|(one, other)| one / other).collect();
         ratios.sort_by(f64::total_cmp);
-        let (rounds, outside) = (ratios.len(), outside(ratios.len()));
+        let (rounds, outside) = (ratios.len(), outside(ratios.len(), UNSURE));
         let range = ratios[outside]..ratios[rounds - 1 - outside];
         Some(Self { median: median(ratios), range, rounds })
+    }
+
+    /// Of the rounds of one question to those of another: nothing is known of how they go together, so
+    /// each side is taken where it is least and most.
+    pub(crate) fn apart(rounds: &[f64], to: &[f64]) -> Option<Self> {
+        if rounds.is_empty() || to.is_empty() {
+            return None;
+        }
+        // That both are where they are said to be is as certain as of one ratio.
+        let [(of, of_range), (over, over_range)] = [rounds, to].map(|rounds| {
+            let mut rounds = rounds.to_vec();
+            rounds.sort_by(f64::total_cmp);
+            let outside = outside(rounds.len(), UNSURE / 2.0);
+            let range = rounds[outside]..rounds[rounds.len() - 1 - outside];
+            (median(rounds), range)
+        });
+        let range = of_range.start / over_range.end..of_range.end / over_range.start;
+        Some(Self { median: of / over, range, rounds: rounds.len().min(to.len()) })
     }
 
     pub(crate) fn is_noisy(&self) -> bool {
@@ -96,15 +114,15 @@ impl Ratio {
     }
 }
 
-/// How many of so many sorted values lie outside on each side of where the true median is, with 95 %
-/// certainty: it falls among the k least with the probability that k heads or fewer come up of so
+/// How many of so many sorted values lie outside on each side of where the true median is, if that may be
+/// wrong so often: it falls among the k least with the probability that k heads or fewer come up of so
 /// many coins.
-fn outside(count: usize) -> usize {
+fn outside(count: usize, unsure: f64) -> usize {
     let mut exactly = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
     let mut at_most = 0.0;
     for heads in 0..count / 2 {
         at_most += exactly;
-        if at_most > UNSURE / 2.0 {
+        if at_most > unsure / 2.0 {
             return heads.saturating_sub(1);
         }
         exactly *= (count - heads) as f64 / (heads + 1) as f64;
@@ -126,7 +144,7 @@ pub(crate) const CALM: f64 = 1.15;
 
 /// Fewer rounds leave every ratio open: that all are on one side comes by chance once in twenty times or
 /// more often.
-const FEWEST: usize = 6;
+pub(crate) const FEWEST: usize = 6;
 
 /// How often the truth is outside of what is said.
 const UNSURE: f64 = 0.05;
@@ -150,8 +168,18 @@ mod tests {
         // From the tables of the sign test.
         let known = [(1, 0), (2, 0), (3, 0), (5, 0), (6, 0), (9, 1), (15, 3), (20, 5), (25, 7)];
         for (count, expected) in known {
-            assert_eq!(outside(count), expected, "{count}");
+            assert_eq!(outside(count, UNSURE), expected, "{count}");
         }
+    }
+
+    #[test]
+    fn two_questions_are_apart() {
+        let rounds: Vec<f64> = (1..=15).map(f64::from).collect();
+        let ratio = Ratio::apart(&rounds, &[2.0; 15]).unwrap();
+        // One less lies outside than of one ratio.
+        assert_eq!(ratio, Ratio { median: 4.0, range: 1.5..6.5, rounds: 15 });
+        assert_eq!(Ratio::apart(&[2.0; 15], &rounds).unwrap().range, 2.0 / 13.0..2.0 / 3.0);
+        assert!(Ratio::apart(&[], &[1.0]).is_none());
     }
 
     #[test]

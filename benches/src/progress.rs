@@ -1,5 +1,8 @@
 //! What is being measured, how long it will take, and whether somebody has had enough.
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -18,33 +21,40 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For what takes about so long.
-    pub(crate) fn new(expected: Duration) -> Result<Self> {
+    /// Nothing is expected yet.
+    pub(crate) fn new() -> Result<Self> {
         let style = ProgressStyle::with_template(TEMPLATE).context("BUG: the template is bad")?;
-        let bar = ProgressBar::new(millis(expected)).with_style(style.progress_chars("=> "));
+        let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
         Ok(Self { bar, is_interrupted: Arc::default() })
     }
 
-    /// Has a Ctrl-C, or a SIGTERM, end the run after what is under way, with what it has measured so far; a second one
-    /// is not waited for.
-    pub(crate) fn end_on_interrupt(&self, runtime: &Runtime) {
-        let is_interrupted = self.is_interrupted.clone();
+    /// All of it takes about so long.
+    pub(crate) fn expect(&self, expected: Duration) {
+        self.bar.set_length(millis(expected));
+    }
+
+    /// Has a Ctrl-C, or a SIGTERM, end the run after what is under way, with what it has measured so far. A
+    /// second one changes nothing. A third one is not waited for: it ends the process, and what servers
+    /// have written to `scratch` goes with it.
+    pub(crate) fn end_on_interrupt(&self, runtime: &Runtime, scratch: &Path) {
+        let (is_interrupted, scratch) = (self.is_interrupted.clone(), scratch.to_owned());
         let terminated = {
             let _context = runtime.enter();
             signal(SignalKind::terminate())
         };
         runtime.spawn(async move {
             let Ok(mut terminated) = terminated else { return };
-            loop {
+            for told in TOLD.into_iter().map(Some).chain([None]) {
                 tokio::select! {
                     Ok(()) = ctrl_c() => {}
                     Some(()) = terminated.recv() => {}
                     else => return,
                 }
-                if is_interrupted.swap(true, Relaxed) {
-                    std::process::exit(INTERRUPTED);
+                is_interrupted.store(true, Relaxed);
+                match told {
+                    Some(told) => eprintln!("{told}"),
+                    None => end(&scratch),
                 }
-                eprintln!("interrupted: the report comes once this round is over");
             }
         });
     }
@@ -77,6 +87,22 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Without what is under way. The kernel ends the servers with this process; until then one of them may
+/// write another file while its directory goes.
+fn end(scratch: &Path) -> ! {
+    let _ = (0..ATTEMPTS).try_for_each(|_| match fs::remove_dir_all(scratch) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        gone => Err(gone),
+    });
+    std::process::exit(INTERRUPTED);
+}
+
+/// What the first says, and the second.
+const TOLD: [&str; 2] = [
+    "interrupted: the report comes once this round is over",
+    "interrupted again: the round is still under way; a third time ends it, without a report",
+];
+const ATTEMPTS: usize = 100;
 /// As a shell tells of it.
 const INTERRUPTED: i32 = 130;
 const TEMPLATE: &str = "[{bar:24}] {percent} %, {eta} left  {wide_msg}";

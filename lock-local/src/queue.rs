@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
-use std::time::SystemTime;
 
 use lockcore::queue::Ahead;
 use lockcore::{
     BootInstant, Claim, Error, ErrorKind, FencingToken, Inspection, LockName, Mode, OwnerLabel,
-    Renewal, Request, Result, Ttl, clock, term,
+    Request, Result, clock,
 };
 use smallvec::SmallVec;
 
-use crate::sync::Clock;
+pub(crate) use self::place::{ClientId, Grant, Turn, Wakes};
+use self::place::{Hold, Holder, Waiter};
 use crate::token::Tokens;
+
+mod place;
 
 /// A name that somebody holds or waits for. A name without either has no queue.
 #[derive(Debug)]
@@ -26,93 +28,6 @@ pub(crate) struct Queue {
     gaps: usize,
     /// The earliest end of a hold.
     next_expiry: BootInstant,
-}
-
-/// What a holder is told.
-#[derive(Debug)]
-pub(crate) struct Grant {
-    pub(crate) token: FencingToken,
-    /// Until when the holder may believe it; [`BootInstant::FAR`] if there is no end.
-    pub(crate) deadline: BootInstant,
-    /// When the queue goes on without the holder.
-    pub(crate) expires: BootInstant,
-}
-
-/// Those who were granted, or thrown out, meanwhile; to be woken once the shard is unlocked, so that
-/// no waker runs under its lock.
-#[derive(Debug, Default)]
-pub(crate) struct Wakes {
-    pub(crate) wakers: SmallVec<[Waker; 1]>,
-    /// Of one who gave up: not to be woken, but to be dropped outside as well.
-    pub(crate) spent: Option<Waker>,
-    /// The ends of the new holds, where they have one.
-    pub(crate) ends: Vec<(BootInstant, FencingToken)>,
-}
-
-/// What became of somebody who waits.
-#[derive(Debug)]
-pub(crate) enum Turn {
-    /// Still waiting; with the waker that another one has replaced.
-    Waiting(Option<Waker>),
-    Granted(Grant),
-    /// It neither waits nor holds any more.
-    Gone,
-}
-
-/// Which client of the table somebody belongs to.
-pub(crate) type ClientId = u64;
-
-#[derive(Debug)]
-struct Holder {
-    token: FencingToken,
-    client: ClientId,
-    mode: Mode,
-    owner: Option<OwnerLabel>,
-    since: SystemTime,
-    deadline: BootInstant,
-    expires: BootInstant,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    /// The token of its grant: who queued first is granted first, so it may be drawn here.
-    token: FencingToken,
-    client: ClientId,
-    mode: Mode,
-    hold: Hold,
-    owner: Option<OwnerLabel>,
-    since: SystemTime,
-    /// `None` is a gap.
-    waker: Option<Waker>,
-}
-
-/// How long a hold lasts, once it begins.
-#[derive(Clone, Copy, Debug)]
-struct Hold {
-    ttl: Ttl,
-    renewal: Renewal,
-}
-
-impl Hold {
-    fn of(request: &Request) -> Self {
-        Self { ttl: request.ttl(), renewal: request.renewal() }
-    }
-
-    fn grant(self, token: FencingToken) -> Grant {
-        let (deadline, expires) = match self.renewal {
-            // The holder lives in this process: as long as it holds the guard, it is alive.
-            Renewal::Auto => (BootInstant::FAR, BootInstant::FAR),
-            Renewal::AutoUntil(max_hold) => {
-                let since = Clock::now();
-                (term::hold_limit(since, max_hold, self.ttl), since.saturating_add(max_hold))
-            }
-            Renewal::Never => {
-                let since = Clock::now();
-                (term::deadline(since, self.ttl), since.saturating_add(self.ttl.as_duration()))
-            }
-        };
-        Grant { token, deadline, expires }
-    }
 }
 
 impl Queue {
@@ -399,6 +314,8 @@ const COMPACT_FROM: usize = 16;
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
+    use lockcore::Renewal;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::measured::CALM;
+use crate::measured::{CALM, FEWEST};
 
 /// The report of an earlier run.
 #[derive(Debug)]
@@ -150,7 +150,11 @@ fn ratios(report: &Value) -> Ratios<'_> {
         let is_noisy = result["noisy"].as_bool().unwrap_or(false);
         let known = |ratio: &Value| {
             let number = |field: &str| ratio[field].as_f64();
-            let (median, low, high) = (number("median")?, number("low")?, number("high")?);
+            let (median, low, high) = match ratio["rounds"].as_u64() {
+                // They leave all open.
+                Some(rounds) if rounds < FEWEST as u64 => (number("median")?, 0.0, f64::INFINITY),
+                _ => (number("median")?, number("low")?, number("high")?),
+            };
             Some(Known { median, low, high, is_noisy, is_base: false })
         };
         let base = Known { median: 1.0, low: 1.0, high: 1.0, is_noisy, is_base: true };
@@ -204,6 +208,15 @@ mod tests {
         assert_eq!(again.unmarked, ["redis: free: ours: 1.20 then, 1.70 now"]);
         assert_eq!(again.turned, ["redis: free: ours and peer"]);
         assert!(!again.is_same() && again.to_string().contains("in another order: 1"), "{again}");
+    }
+
+    #[test]
+    fn few_rounds_leave_all_open() {
+        let then = report(&[("ours", 1.2, 1.2, 1.2, true), ("peer", 1.3, 1.3, 1.3, true)]);
+        let mut now = report(&[("ours", 1.3, 1.3, 1.3, true), ("peer", 1.2, 1.2, 1.2, true)]);
+        assert_eq!(Again::of(&then, &now).turned, ["redis: free: ours and peer"]);
+        now["results"][0]["ratio"]["rounds"] = json!(5);
+        assert!(Again::of(&then, &now).is_same());
     }
 
     #[test]

@@ -66,8 +66,12 @@ impl Report {
             json!({
                 "name": verdict.name,
                 "value": verdict.value,
+                "low": verdict.range.as_ref().map(|range| range.start),
+                "high": verdict.range.as_ref().map(|range| range.end),
                 "bar": verdict.bound.to_string(),
                 "ok": verdict.is_ok(),
+                "close": verdict.is_close(),
+                "noisy": verdict.is_noisy,
             })
         });
         json!({
@@ -109,7 +113,8 @@ mod tests {
         assert_eq!(
             json["bars"][1],
             json!({
-                "name": "local free: ours / peer", "value": 1.2, "bar": ">= 1.5", "ok": false,
+                "name": "local free: ours / peer", "value": 1.2, "low": 1.1, "high": 1.6,
+                "bar": ">= 1.5", "ok": false, "close": true, "noisy": true,
             })
         );
         assert_eq!(json["bars"][2]["value"], Value::Null);

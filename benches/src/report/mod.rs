@@ -1,8 +1,8 @@
 //! The report: JSON for programs, a table for people, a page with plots.
 
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 
@@ -35,10 +35,24 @@ pub(crate) struct Report {
     pub(crate) tallies: Vec<Tally>,
     pub(crate) lapses: Vec<Lapse>,
     pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) absent: Vec<Absent>,
     pub(crate) machine: Machine,
     pub(crate) date: SystemTime,
     pub(crate) quick: bool,
     pub(crate) is_interrupted: bool,
+}
+
+/// A backend that was not measured, as its store did not start.
+#[derive(Debug)]
+pub(crate) struct Absent {
+    pub(crate) backend: &'static str,
+    pub(crate) why: String,
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: the store did not start: {}", self.backend, self.why)
+    }
 }
 
 impl Report {
@@ -65,7 +79,10 @@ impl Report {
     pub(crate) fn missed(&self) -> Vec<String> {
         let missed = self.verdicts.iter().filter(|verdict| !verdict.is_ok());
         missed
-            .map(|verdict| format!("{} is {}, bar {}", verdict.name, of(verdict), verdict.bound))
+            .map(|verdict| {
+                let close = if verdict.is_close() { ", too close to call" } else { "" };
+                format!("{} is {}, bar {}{close}", verdict.name, of(verdict), verdict.bound)
+            })
             .collect()
     }
 
@@ -88,11 +105,12 @@ impl Report {
                 format!("{backend}: {question}: {}: {}", failure.subject, failure.why)
             })
         });
-        lines.collect()
+        self.absent.iter().map(Absent::to_string).chain(lines).collect()
     }
 
     fn is_noisy(&self) -> bool {
         self.groups.iter().any(Group::is_noisy)
+            || self.verdicts.iter().any(|verdict| verdict.is_noisy)
     }
 }
 
@@ -127,9 +145,11 @@ pub(crate) mod tests {
             tail: vec![(2.0, p50_us), (100.0, 1_000.0 * p50_us)],
         };
         let ratio = Ratio { median: 0.25, range: 0.2..0.3, rounds: 15 };
-        let verdict = |value| Verdict {
+        let verdict = |value, range, is_noisy| Verdict {
             name: "local free: ours / peer".to_owned(),
             value,
+            range,
+            is_noisy,
             bound: Bound::AtLeast(1.5),
         };
         Report {
@@ -163,7 +183,12 @@ pub(crate) mod tests {
                 }],
                 failures: vec![Failure { subject: "peer", why: "it fell silent".to_owned() }],
             }],
-            verdicts: vec![verdict(Some(2.0)), verdict(Some(1.2)), verdict(None)],
+            verdicts: vec![
+                verdict(Some(2.0), Some(1.9..2.1), false),
+                verdict(Some(1.2), Some(1.1..1.6), true),
+                verdict(None, None, false),
+            ],
+            absent: vec![Absent { backend: "zk", why: "no Java".to_owned() }],
             machine: Machine { cores: 2, cpu: "a cpu".to_owned(), kernel: "6.1".to_owned() },
             date: SystemTime::UNIX_EPOCH,
             quick: false,
@@ -172,9 +197,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn who_could_not_answer_is_named() {
+        let failed = report().failed();
+        assert_eq!(failed[0], "zk: the store did not start: no Java");
+        assert_eq!(failed[1], "local: free: peer: it hung");
+    }
+
+    #[test]
     fn missed_bars_are_named() {
         let missed = report().missed();
         assert_eq!(missed.len(), 2);
-        assert_eq!(missed[0], "local free: ours / peer is 1.20, bar >= 1.5");
+        assert_eq!(missed[0], "local free: ours / peer is 1.20, bar >= 1.5, too close to call");
     }
 }

@@ -8,7 +8,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::plot::{self, COLORS, Dot, Side};
-use super::text::{bound, group_rows, lapse_rows, of, rate, tally_rows, time};
+use super::text::{
+    VERDICT, group_rows, lapse_rows, outcome, rate, tally_rows, time, verdict_cells,
+};
 use crate::bars::Metric;
 use crate::delays::{Lapse, Lapses};
 use crate::harness::{Failure, Group, QUIET};
@@ -42,6 +44,7 @@ impl Report {
                             "A quick run: it shows that everything runs, its numbers say little."
                         }
                     }
+                    @for absent in &self.absent { p.warning { (absent) } }
                     (self.choice())
                     (broken)
                     (self.far())
@@ -181,15 +184,15 @@ impl Report {
                     h2 { "What has to be reached" }
                     div.wide {
                         table {
-                            thead { tr { th { "bar" } th { "value" } th { "bound" } th {} } }
+                            thead { tr { @for cell in VERDICT { th { (cell) } } } }
                             tbody {
                                 @for verdict in &self.verdicts {
+                                    @let [name, cells @ ..] = verdict_cells(verdict);
                                     tr {
-                                        th { (verdict.name) }
-                                        td { (of(verdict)) }
-                                        td { (bound(verdict)) }
-                                        @if verdict.is_ok() { td { "ok" } }
-                                        @else { td.warning { "missed" } }
+                                        th { (name) }
+                                        @for cell in cells { td { (cell) } }
+                                        @let is_sure = verdict.is_ok() && !verdict.is_close();
+                                        td.warning[!is_sure] { (outcome(verdict, "missed")) }
                                     }
                                 }
                             }
@@ -316,7 +319,8 @@ fn method() -> Markup {
                 li { "Of each ratio the numbers say between which two it lies with 95 % certainty, as far \
                       as one run can tell. With an exclamation mark that is more than 15 % from \
                       the ratio, or there were fewer than six rounds: a second run may say something \
-                      else." }
+                      else. A bar is reached or missed by the median; where it lies between those two as \
+                      well, it is too close to call." }
             }
             p { "The file benches/README.md of the repository says it for each question." }
         }
@@ -352,7 +356,13 @@ mod tests {
     #[test]
     fn page_has_every_number_and_loads_nothing() {
         let page = report().page().unwrap();
-        for part in ["Which backend for me?", "ours  7.50 M/s", "7.50 M/s", "commands", "missed"] {
+        for part in [
+            "Which backend for me?",
+            "ours  7.50 M/s",
+            "7.50 M/s",
+            "commands",
+            "missed, too close to call !",
+        ] {
             assert!(page.contains(part), "{part}: {page}");
         }
         for foreign in ["<script", "http://", "src="] {

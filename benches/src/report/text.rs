@@ -1,13 +1,14 @@
 //! The report for people at a terminal.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::Report;
 use crate::bars::Verdict;
 use crate::counts::Tally;
 use crate::delays::{Lapse, Lapses};
 use crate::harness::{Failure, Group, QUIET};
-use crate::measured::{CALM, Ratio};
+use crate::measured::CALM;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,10 +33,10 @@ impl fmt::Display for Report {
         }
         if !self.verdicts.is_empty() {
             let rows = self.verdicts.iter().map(|verdict| {
-                let outcome = if verdict.is_ok() { "ok" } else { "MISSED" };
-                vec![verdict.name.clone(), of(verdict), bound(verdict), outcome.into()]
+                let outcome = outcome(verdict, "MISSED");
+                [verdict_cells(verdict).to_vec(), vec![outcome]].concat()
             });
-            let header = ["bar", "value", "bound", ""].map(str::to_owned).to_vec();
+            let header = VERDICT.map(str::to_owned).to_vec();
             writeln!(f, "{}", table(&[header].into_iter().chain(rows).collect::<Vec<_>>()))?;
         }
         if self.is_noisy() {
@@ -46,6 +47,9 @@ impl fmt::Display for Report {
                 (CALM - 1.0) * 100.0,
                 QUIET * 100.0
             )?;
+        }
+        for absent in &self.absent {
+            writeln!(f, "{absent}")?;
         }
         if self.quick {
             writeln!(f, "a quick run: it shows that everything runs, its numbers say little")?;
@@ -72,14 +76,14 @@ pub(super) fn group_rows(group: &Group) -> Vec<Vec<String>> {
             time(measured.p99_us),
             measured.rate.map_or_else(|| "-".to_owned(), rate),
             ratio.map_or_else(|| "-".to_owned(), |ratio| times(ratio.median)),
-            ratio.map_or_else(String::new, between),
+            ratio.map_or_else(String::new, |ratio| between(&ratio.range)),
             if measured.is_noisy() { "!" } else { "" }.to_owned(),
         ]
     });
     [header.to_vec()].into_iter().chain(rows).collect()
 }
 
-fn between(Ratio { range, .. }: &Ratio) -> String {
+fn between(range: &Range<f64>) -> String {
     format!("{} to {}", times(range.start), times(range.end))
 }
 
@@ -140,8 +144,20 @@ pub(super) fn of(verdict: &Verdict) -> String {
     verdict.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"))
 }
 
-pub(super) fn bound(verdict: &Verdict) -> String {
-    verdict.bound.to_string()
+/// What stands above the cells of a verdict and its outcome.
+pub(super) const VERDICT: [&str; 5] = ["bar", "value", "between", "bound", ""];
+
+/// All but its outcome.
+pub(super) fn verdict_cells(verdict: &Verdict) -> [String; 4] {
+    let between = verdict.range.as_ref().map(between).unwrap_or_default();
+    [verdict.name.clone(), of(verdict), between, verdict.bound.to_string()]
+}
+
+/// By its value, and how far that is to be believed.
+pub(super) fn outcome(verdict: &Verdict, missed: &str) -> String {
+    let outcome = if verdict.is_ok() { "ok" } else { missed };
+    let close = if verdict.is_close() { ", too close to call" } else { "" };
+    format!("{outcome}{close}{}", if verdict.is_noisy { " !" } else { "" })
 }
 
 /// Three digits, of what is given in microseconds.
@@ -195,13 +211,14 @@ local: it breaks
 
   peer could not answer: it fell silent
 
-  bar                             value   bound
-  local free: ours / peer          2.00  >= 1.5      ok
-  local free: ours / peer          1.20  >= 1.5  MISSED
-  local free: ours / peer  not measured  >= 1.5  MISSED
+  bar                             value       between   bound
+  local free: ours / peer          2.00  1.90 to 2.10  >= 1.5                           ok
+  local free: ours / peer          1.20  1.10 to 1.60  >= 1.5  MISSED, too close to call !
+  local free: ours / peer  not measured                >= 1.5                       MISSED
 
 !  the rounds leave a ratio open by more than 15 %, or others used more than 10 % of the machine:
    a second run may say something else
+zk: the store did not start: no Java
 2 cores, a cpu, kernel 6.1, 1970-01-01T00:00:00Z
 ";
         assert_eq!(report().to_string(), expected);

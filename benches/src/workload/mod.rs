@@ -11,6 +11,7 @@ use crate::subjects::Subject;
 
 mod hand_off;
 mod kinds;
+mod line;
 mod many;
 
 /// What the tasks of a question do.

@@ -1,5 +1,6 @@
 //! An etcd of the test's own.
 
+mod call;
 mod cluster;
 mod command;
 mod gateway;

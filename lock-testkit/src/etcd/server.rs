@@ -6,16 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::etcd::command::{Peers, Ports, command};
-use crate::etcd::gateway::{self, EtcdError};
 use crate::etcd::options::{EtcdOptions, EtcdVersion};
 use crate::process::Process;
 use crate::proxy::Proxy;
-use crate::redis_options::OBSERVER;
 use crate::tls::Tls;
 use crate::wait::scaled;
 
@@ -193,77 +191,6 @@ impl Etcd {
         self.process().logs()
     }
 
-    /// A request to a path of its JSON gateway, as `/v3/kv/range`, by somebody who may do all.
-    /// Bytes are in base64, and the numbers of a reply in text.
-    ///
-    /// # Errors
-    ///
-    /// What the server or the socket says, or that there was no reply within ten seconds.
-    ///
-    /// # Cancel safety
-    ///
-    /// The request may have been sent.
-    pub async fn call(&self, path: &str, body: Value) -> Result<Value, EtcdError> {
-        let token = self.token().await?;
-        let reply = gateway::post(self.observer(), path, &body, token.as_deref()).await;
-        match reply {
-            // The token ran out, or rights have changed since it was given.
-            Err(error) if error.code() == Some(UNAUTHENTICATED) || error.is_old_token() => {
-                *self.kept_token() = None;
-                let token = self.token().await?;
-                gateway::post(self.observer(), path, &body, token.as_deref()).await
-            }
-            reply => reply,
-        }
-    }
-
-    /// As [`call`](Etcd::call), by whom [`authenticate`](Etcd::authenticate) gave this token.
-    ///
-    /// # Errors
-    ///
-    /// What the server or the socket says, or that there was no reply within ten seconds.
-    ///
-    /// # Cancel safety
-    ///
-    /// The request may have been sent.
-    pub async fn call_with(
-        &self,
-        token: &str,
-        path: &str,
-        body: Value,
-    ) -> Result<Value, EtcdError> {
-        gateway::post(self.observer(), path, &body, Some(token)).await
-    }
-
-    /// A token of a user.
-    ///
-    /// # Errors
-    ///
-    /// What the server or the socket says, or that there was no reply within ten seconds.
-    ///
-    /// # Cancel safety
-    ///
-    /// The server may have made a token.
-    pub async fn authenticate(&self, user: &str, password: &str) -> Result<String, EtcdError> {
-        let body = json!({"name": user, "password": password});
-        let reply = gateway::post(self.observer(), "/v3/auth/authenticate", &body, None).await?;
-        Ok(reply["token"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// As [`call`](Etcd::call), where no error is expected but that a leader is being elected: then
-    /// it is asked again. What is asked for here may be done twice.
-    pub(crate) async fn must(&self, path: &str, body: Value) -> Value {
-        let begun = Instant::now();
-        loop {
-            match self.call(path, body.clone()).await {
-                Ok(reply) => return reply,
-                Err(error) if is_electing(&error) && begun.elapsed() < scaled(ELECTION) => {}
-                Err(error) => panic!("{}: {path}: {error}", self.name()),
-            }
-            sleep(PAUSE).await;
-        }
-    }
-
     pub(crate) fn observer(&self) -> SocketAddr {
         self.ports.observer.addr()
     }
@@ -323,30 +250,6 @@ impl Etcd {
         }
     }
 
-    /// Whether it asks clients who they are, if it is to.
-    pub(crate) async fn knows_users(&self) -> bool {
-        self.options.users.is_empty() || matches!(self.token().await, Ok(Some(_)))
-    }
-
-    async fn token(&self) -> Result<Option<String>, EtcdError> {
-        if self.options.users.is_empty() {
-            return Ok(None);
-        }
-        let kept = self.kept_token().clone();
-        if kept.is_some() {
-            return Ok(kept);
-        }
-        match self.authenticate(ROOT, OBSERVER).await {
-            Ok(token) => {
-                *self.kept_token() = Some(token.clone());
-                Ok(Some(token))
-            }
-            // It has no users yet.
-            Err(error) if error.message().contains("authentication is not enabled") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     fn data(&self) -> PathBuf {
         self.dir.path().join(DATA)
     }
@@ -359,7 +262,7 @@ impl Etcd {
         format!("{scheme}://{credentials}{host}:{port}")
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{} at {}", self.options.version.name(), self.addr())
     }
 
@@ -367,7 +270,8 @@ impl Etcd {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept_token(&self) -> MutexGuard<'_, Option<String>> {
+    /// That of the kit, if it has one.
+    pub(super) fn kept_token(&self) -> MutexGuard<'_, Option<String>> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -375,24 +279,11 @@ impl Etcd {
 #[derive(Debug)]
 pub(crate) struct PortTaken;
 
-/// Whether it says that it has no leader, or another one than a moment ago.
-fn is_electing(error: &EtcdError) -> bool {
-    let says = |words| error.message().contains(words);
-    error.code() == Some(UNAVAILABLE) && (says("leader changed") || says("no leader"))
-}
-
-/// The user that the kit is.
-pub(crate) const ROOT: &str = "root";
 const DATA: &str = "data";
 const LOG: &str = "log";
 const PORT_ATTEMPTS: usize = 5;
 const START: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(5);
-/// Longer than a cluster takes to elect a leader on a busy machine.
-const ELECTION: Duration = Duration::from_secs(10);
-/// Codes of gRPC.
-const UNAUTHENTICATED: i64 = 16;
-const UNAVAILABLE: i64 = 14;
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {

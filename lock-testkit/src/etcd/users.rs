@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use crate::etcd::call::ROOT;
 use crate::etcd::gateway::{EtcdError, encode};
 use crate::etcd::options::Permission;
-use crate::etcd::server::{Etcd, ROOT};
+use crate::etcd::server::Etcd;
 use crate::etcd::store::range_end;
 use crate::redis_options::OBSERVER;
 

@@ -139,7 +139,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "local-hold-ends-with-the-belief",
-        file: "lock-local/src/queue.rs",
+        file: "lock-local/src/queue/place.rs",
         find: "(term::deadline(since, self.ttl), since.saturating_add(self.ttl.as_duration()))",
         replace: "(term::deadline(since, self.ttl), term::deadline(since, self.ttl))",
         case: "conformance::r04_loss_is_signalled_by_the_deadline",
@@ -155,7 +155,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "local-hold-has-no-limit",
-        file: "lock-local/src/queue.rs",
+        file: "lock-local/src/queue/place.rs",
         find: "(term::hold_limit(since, max_hold, self.ttl), since.saturating_add(max_hold))",
         replace: "(term::hold_limit(since, max_hold, self.ttl), BootInstant::FAR)",
         case: "conformance::r04_a_hold_has_its_limit",
