@@ -361,6 +361,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_known_by_its_creation() {
+        let row = Row { key: b"b".to_vec(), value: Vec::new(), created: 5, version: 3, lease: 1 };
+        assert_eq!(Stand::from(&row), stand("b", 5));
+    }
+
+    #[test]
     fn who_was_taken_out_first_or_at_the_same_time_is_not_sure() {
         for (first, then) in [
             (deleted(&[("a", 8)]), deleted(&[("b", 9)])),

@@ -153,11 +153,7 @@ async fn a_hand_over_to_the_only_one_who_waits_costs_it_no_request() {
     for version in VERSIONS {
         let stage = Counted::new(version).await;
         for kind in [Kind::Mutex, Kind::Reader, Kind::Permit] {
-            let holder = match kind {
-                Kind::Mutex => stage.other.mutex(NAME).unwrap().lock().await.unwrap(),
-                Kind::Reader => stage.other.rw_lock(NAME).unwrap().write().await.unwrap(),
-                Kind::Permit => stage.other.semaphore(NAME, 1).unwrap().acquire().await.unwrap(),
-            };
+            let holder = alone(&stage.other, kind).await;
             let next = stage.waits(kind).await;
             let token = holder.token();
             let (sent, next) = stage
@@ -203,34 +199,48 @@ async fn one_that_was_taken_out_while_it_waited_is_not_granted() {
 #[tokio::test]
 async fn one_who_gives_up_is_not_taken_for_the_holder() {
     for version in VERSIONS {
-        let stage = Counted::new(version).await;
-        let holder = stage.other.mutex(NAME).unwrap().lock().await.unwrap();
-        let between = stage.other.mutex(NAME).unwrap();
-        let between = tokio::spawn(async move { between.lock().await });
-        until_keys(&stage.server, NAME, 2).await;
-        let last = stage.waits(Kind::Mutex).await;
-        let (watched, answers) = stage.asked();
-        let (sent, ()) = stage
-            .sent(async {
-                between.abort();
-                // The event, and the next watch; who is before it, and once more when that has begun.
-                stage.settles(watched + 2, answers + 2).await;
-            })
-            .await;
-        assert!(
-            sent.iter().filter(|path| path.ends_with(TXN)).count() >= 2,
-            "{version:?}: {sent:?}"
-        );
-        assert!(!last.is_finished() && holder.is_held(), "{version:?}: granted beside the holder");
-        let (sent, last) = stage
-            .sent(async {
-                holder.release().await.unwrap();
-                soon("its turn", last).await.unwrap().unwrap()
-            })
-            .await;
-        assert_eq!(sent, [""; 0], "{version:?}");
-        last.release().await.unwrap();
-        nothing_left(&stage.server).await;
+        for kind in [Kind::Mutex, Kind::Reader, Kind::Permit] {
+            let stage = Counted::new(version).await;
+            let holder = alone(&stage.other, kind).await;
+            let other = stage.other.clone();
+            let between = tokio::spawn(async move { alone(&other, kind).await });
+            until_keys(&stage.server, NAME, 2).await;
+            let last = stage.waits(kind).await;
+            let (watched, answers) = stage.asked();
+            let (sent, ()) = stage
+                .sent(async {
+                    between.abort();
+                    // The event, and the next watch; who is before it, and once more when that has begun.
+                    stage.settles(watched + 2, answers + 2).await;
+                })
+                .await;
+            assert!(
+                sent.iter().filter(|path| path.ends_with(TXN)).count() >= 2,
+                "{version:?}, {kind:?}: {sent:?}"
+            );
+            assert!(
+                !last.is_finished() && holder.is_held(),
+                "{version:?}, {kind:?}: granted beside the holder"
+            );
+            let (sent, last) = stage
+                .sent(async {
+                    holder.release().await.unwrap();
+                    soon("its turn", last).await.unwrap().unwrap()
+                })
+                .await;
+            assert_eq!(sent, [""; 0], "{version:?}, {kind:?}");
+            last.release().await.unwrap();
+            nothing_left(&stage.server).await;
+        }
+    }
+}
+
+/// Whoever keeps out one of this kind: a writer keeps out readers.
+async fn alone(locks: &Locks, kind: Kind) -> Guard {
+    match kind {
+        Kind::Mutex => locks.mutex(NAME).unwrap().lock().await.unwrap(),
+        Kind::Reader => locks.rw_lock(NAME).unwrap().write().await.unwrap(),
+        Kind::Permit => locks.semaphore(NAME, 1).unwrap().acquire().await.unwrap(),
     }
 }
 

@@ -69,6 +69,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ..ETCD
     },
     Mutant {
+        name: "etcd-who-gives-up-is-taken-for-the-writer",
+        file: "lock-etcd/src/driver/queue.rs",
+        find: "found.ahead.len() == 1 && found.count == 2",
+        replace: "found.ahead.len() == 1 && (found.count == 2 || mode == Mode::Shared)",
+        test_target: "faults",
+        case: "requests::one_who_gives_up_is_not_taken_for_the_holder",
+        ..ETCD
+    },
+    Mutant {
         name: "etcd-nobody-is-next",
         file: "lock-etcd/src/driver/queue.rs",
         find: "found.ahead.len() == 1 && found.count == 2",
